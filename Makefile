@@ -1,0 +1,44 @@
+# stream_magic: `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint unit services golden bench docs clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+demo: $(STAMP)  ## JupyterLab on the tour; HEADLESS=1 runs the story in the terminal
+ifeq ($(HEADLESS),1)
+	$(BIN)/stream-magic demo --headless $(if $(SECONDS),--seconds $(SECONDS)) $(if $(OUT),--out $(OUT))
+else
+	$(BIN)/stream-magic demo
+endif
+
+test: $(STAMP) lint  ## everything that CI runs: lint, unit, property, golden, services, notebooks
+	bash tests/services/install.sh
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## ruff, mypy, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(STAMP)  ## fast tests only
+	$(BIN)/python -m pytest -m 'not services and not browser'
+
+golden: $(STAMP)  ## rewrite golden files; then read the diff like code
+	$(BIN)/python -m pytest tests/golden --update-golden
+
+bench: $(STAMP)  ## ratios against a reference in the same run
+	$(BIN)/python -m bench
+
+clean:  ## remove what make made
+	rm -rf $(VENV) .services

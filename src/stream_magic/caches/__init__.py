@@ -1,0 +1,3 @@
+"""Built-in caches; each registers by an entry point, as a stranger's would."""
+
+from __future__ import annotations

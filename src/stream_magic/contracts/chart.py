@@ -1,0 +1,31 @@
+"""A chart draws a feed; one file in views/charts/ and one entry point each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from stream_magic.contracts.feed import Feed
+from stream_magic.contracts.options import Options
+
+
+class Chart(ABC):
+    """Draws one feed. `options_type` gives the `--x`, `--y` ... of `%%cq --chart NAME`."""
+
+    options_type: ClassVar[type[Options]] = Options
+
+    def __init__(self, feed: Feed, options: Options) -> None:
+        self.feed = feed
+        self.options = options
+
+    @abstractmethod
+    def widget(self) -> Any:
+        """The ipywidget to display."""
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """Takes the feed's latest snapshot; called by the pump at a display rate, from one thread."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the widget. May be called twice."""

@@ -1,0 +1,3 @@
+"""What must not be shown, and who may do what."""
+
+from __future__ import annotations

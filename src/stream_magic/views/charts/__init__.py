@@ -1,0 +1,3 @@
+"""Charts, one a file."""
+
+from __future__ import annotations
