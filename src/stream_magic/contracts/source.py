@@ -91,6 +91,8 @@ class Source(ABC):
     """False if a position means nothing (a socket): said by DESCRIBE."""
     detail: str = ""
     """One line for the flow graph: 'mysql-cdc, shop.orders'."""
+    address: str = ""
+    """What is read, in the words of `Target.address`: a target of the same app that writes it lends its schema."""
 
     def __init__(self, options: Options, context: SourceContext) -> None:
         self.options = options

@@ -58,6 +58,8 @@ class Target(ABC):
     """What it can take. An option `key` of the statement asks for upsert."""
     detail: str = ""
     """One line for the flow graph: 'kafka, topic orders'."""
+    address: str = ""
+    """What is written ('kafka://broker:9092/orders'), equal to `Source.address` of a source that reads it."""
 
     def __init__(self, options: Options, context: TargetContext) -> None:
         self.options = options
