@@ -31,18 +31,12 @@ ShowWhat = Literal[
 ]
 
 
-def _span() -> Span:
-    """A dataclass field that does not count in comparisons."""
-    place: Span = field(compare=False, repr=False)
-    return place
-
-
 @dataclass(frozen=True)
 class Name:
     """A name as written, without its quotes. `errors.orders` and `sys.nodes` keep their dot."""
 
     text: str
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
     @property
     def key(self) -> str:
@@ -60,7 +54,7 @@ class OptionLiteral:
     name: Name
     kind: Literal["string", "number", "boolean", "secret"]
     value: str | int | float | bool
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ class ColumnDef:
 
     name: Name
     type_text: str
-    type_span: Span = _span()
+    type_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ class Watermark:
 
     column: Name
     delay_text: str
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ class FormatClause:
 class Query:
     """A SELECT; `span` covers it without the EMIT clause."""
 
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
     ast: exp.Expression
     emit: Emit | None = None
     emit_span: Span | None = field(default=None, compare=False, repr=False)
@@ -104,7 +98,7 @@ class Statement:
     """One statement of a cell. `span.text` is the whole cell, the semicolon is outside."""
 
     word: ClassVar[str] = ""
-    span: Span = _span()
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
