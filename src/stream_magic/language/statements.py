@@ -88,7 +88,7 @@ class Query:
     """A SELECT; `span` covers it without the EMIT clause."""
 
     span: Span = field(compare=False, repr=False)
-    ast: exp.Expression
+    ast: exp.Query
     emit: Emit | None = None
     emit_span: Span | None = field(default=None, compare=False, repr=False)
 
