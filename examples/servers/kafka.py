@@ -10,6 +10,7 @@ It needs Java 17 or later and Kafka's jars, which `bash tests/services/install.s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -41,6 +42,15 @@ transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 """
 
+# A second door for those who log in with a password.
+LOGIN_SETTINGS = """
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},LOGIN://127.0.0.1:{login_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},LOGIN://127.0.0.1:{login_port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT
+listener.name.login.sasl.enabled.mechanisms=PLAIN
+listener.name.login.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required {users};
+"""
+
 # A small heap and the quick compiler only: 3 s instead of 6 s until it answers (docs/decisions/0003).
 JAVA_OPTIONS = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
@@ -53,20 +63,26 @@ class KafkaServer:
 
     Args:
         folder: where to keep data and log; a temporary one that is removed if not given.
-        settings: further lines for server.properties, by name.
+        users: name and password of those who may log in at `bootstrap_with_login`
+            (`security = 'sasl_plaintext'`); `bootstrap` asks nobody for a password.
     """
 
-    def __init__(self, folder: Path | None = None, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path | None = None, users: dict[str, str] | None = None) -> None:
         self._is_temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
-        self._settings = settings or {}
-        self._port = 0
+        self._users = users or {}
+        self._port = self._login_port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
         """What clients connect to: `brokers = '...'` in StreamSQL."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def bootstrap_with_login(self) -> str:
+        """The same broker for clients with name and password."""
+        return f"127.0.0.1:{self._login_port}"
 
     @property
     def log(self) -> Path:
@@ -128,23 +144,24 @@ class KafkaServer:
                 raise TimeoutError(f"the topic {name} has not come up")
 
     def _format_storage(self) -> None:
-        """Writes server.properties on two free ports and prepares the data folder, once."""
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            two.bind(("127.0.0.1", 0))
-            port, controller_port = one.getsockname()[1], two.getsockname()[1]
+        """Writes server.properties on free ports and prepares the data folder, once."""
+        port, controller_port, login_port = free_ports(3)
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = SETTINGS.format(
             port=port, controller_port=controller_port, data=self.folder / "data"
         )
-        lines += "".join(f"{name}={value}\n" for name, value in self._settings.items())
+        if self._users:
+            users = " ".join(f'user_{name}="{word}"' for name, word in self._users.items())
+            lines += LOGIN_SETTINGS.format(
+                port=port, controller_port=controller_port, login_port=login_port, users=users
+            )
         (self.folder / "server.properties").write_text(lines)
         tool = self._launch(
             "kafka.tools.StorageTool", "format", "--cluster-id", "c3RyZWFtX21hZ2ljX2thZg", "-c"
         )
         if tool.wait(60) != 0:
             raise RuntimeError(f"Kafka's storage could not be prepared:\n{self._last_words()}")
-        self._port = port
+        self._port, self._login_port = port, login_port
 
     def _launch(self, main_class: str, *arguments: str) -> subprocess.Popen[bytes]:
         java = shutil.which("java")
@@ -195,6 +212,15 @@ class KafkaServer:
 
     def _last_words(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody uses now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
 
 
 def kafka_jars() -> Path:

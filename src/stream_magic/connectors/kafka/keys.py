@@ -1,0 +1,40 @@
+"""Keys of messages, made from columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NULL_KEY = b"null"
+
+
+def message_keys(rows: pa.Table, columns: Sequence[str]) -> list[bytes | None]:
+    """A key for each row: one column as its text, several as a JSON object; None if all are NULL.
+
+    Text is its UTF-8, a BLOB its bytes, a number its digits: what other producers write, so that
+    equal keys meet in one partition.
+    """
+    if len(columns) == 1:
+        return _texts(rows.column(columns[0]))
+    encode = msgspec.json.Encoder().encode
+    records = rows.select(list(columns)).to_pylist()
+    return [
+        encode(record) if any(v is not None for v in record.values()) else None
+        for record in records
+    ]
+
+
+def _texts(column: pa.ChunkedArray) -> list[bytes | None]:
+    kind = column.type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        if pa.types.is_nested(kind):
+            encode = msgspec.json.Encoder().encode
+            return [None if v is None else encode(v) for v in column.to_pylist()]
+        if not pa.types.is_string(kind):
+            column = pc.cast(column, pa.string())
+        column = pc.cast(column, pa.binary())
+    values: list[bytes | None] = column.to_pylist()
+    return values
