@@ -32,6 +32,8 @@ CLIENT_MESSAGE_BYTES = 64 * 2**20  # what we are willing to send: topic and brok
 TOPIC_MESSAGE_BYTES = 16 * 2**20  # of topics that we create; Kafka's own default is 1 MB
 TRANSACTION_MS = 20_000  # a killed producer's open transaction blocks readers for this long
 MARK_AGAIN_S = 86_400.0  # brokers forget a group's offsets 7 days after its last commit
+ABORT_S = 5.0
+DOWN_S = 5.0  # all brokers away for this long: no use to wait for the answer to a commit
 ASK_S = 10.0
 _FENCED = {"_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"}
 
@@ -357,15 +359,44 @@ class KafkaTarget(Target):
         if self._group is None:
             self.last_mark()
         began = time.monotonic()
-        patience_s = TRANSACTION_MS / 1000
+        position = TopicPartition(self._options.topic, 0, mark.last_epoch, mark.state_id)
         try:
             self._producer.begin_transaction()
             self._produce(keys, payloads, headers)
-            position = TopicPartition(self._options.topic, 0, mark.last_epoch, mark.state_id)
-            self._producer.send_offsets_to_transaction([position], self._group, patience_s)
-            self._producer.commit_transaction(patience_s)
+            self._patiently(self._producer.send_offsets_to_transaction, [position], self._group)
+            self._patiently(self._producer.commit_transaction)
         except KafkaException as e:
+            self._let_go(e.args[0])
             raise self._failure(e.args[0], time.monotonic() - began) from None
+
+    def _patiently(self, call: Any, *args: Any) -> None:
+        """Repeats a call of the transaction that was not answered yet, while there is hope."""
+        from confluent_kafka import KafkaException
+
+        deadline = time.monotonic() + TRANSACTION_MS / 1000
+        while True:
+            try:
+                call(*args, 1.0)
+            except KafkaException as e:
+                down = self._connection.down_since
+                is_hopeless = down is not None and time.monotonic() - down > DOWN_S
+                is_over = is_hopeless or time.monotonic() > deadline
+                if is_over or e.args[0].name() != "_TIMED_OUT" or not e.args[0].retriable():
+                    raise
+            else:
+                self._connection.down_since = None
+                return
+
+    def _let_go(self, error: Any) -> None:
+        """Collects what the client says about single messages, and aborts, so that readers go on."""
+        from confluent_kafka import KafkaException
+
+        self._producer.poll(0)
+        if error.txn_requires_abort() and self._connection.down_since is None:
+            try:
+                self._producer.abort_transaction(ABORT_S)
+            except KafkaException:
+                return  # the next `open` aborts what hangs
 
     def _on_delivery(self, error: Any, message: Any) -> None:
         """Called while we poll, for messages that were not delivered; the first one says why."""
