@@ -88,8 +88,8 @@ class StreamSQL(DuckDB):
             super().reset()
             self._calls: list[str] = []
 
-        def raise_error(self, message: str, token: Any = None) -> None:
-            raise SelectError(message, self._prev or None, token or self._curr or None)
+        def raise_error(self, message: str, token: Any = None) -> None:  # noqa: ARG002
+            raise SelectError(message, self._prev or None, self._curr or None)
 
         def validate_expression(self, expression: Any, args: list[Any] | None = None) -> Any:
             """Leaves the number of a function's arguments to DuckDB, which knows better."""

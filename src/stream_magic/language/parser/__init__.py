@@ -69,7 +69,7 @@ def parse_query(text: str) -> Query:
     """
     found = pieces(text)
     if not found:
-        raise CellError([_no_query(Span(text, 0, len(text.rstrip())))])
+        raise CellError([_no_query(Span(text, 0, 0))])
     first = found[0]
     try:
         if first.error is not None:

@@ -22,7 +22,7 @@ TYPES = frozenset(
     ANY ARRAY BIGINT BIGNUM BINARY BIT BITSTRING BLOB BOOL BOOLEAN BPCHAR BYTEA CHAR CHARACTER DATE
     DATETIME DEC DECIMAL DOUBLE ENUM FLOAT FLOAT4 FLOAT8 GEOMETRY GUID HUGEINT INT INT1 INT128 INT16
     INT2 INT32 INT4 INT64 INT8 INTEGER INTEGRAL INTERVAL JSON LIST LOGICAL LONG MAP NUMERIC NVARCHAR
-    OID REAL ROW SHORT SIGNED SMALLINT STRING STRUCT TEXT TIME TIMESTAMP TIMESTAMPTZ TIMESTAMP_MS
+    OID REAL ROW SHORT SIGNED SMALLINT STRING STRUCT TEXT TIME TIMESTAMP TIMESTAMPTZ TIMESTAMPTZ_NS TIMESTAMP_MS
     TIMESTAMP_NS TIMESTAMP_S TIMESTAMP_US TIMETZ TIME_NS TINYINT UBIGINT UHUGEINT UINT128 UINT16
     UINT32 UINT64 UINT8 UINTEGER UNION USMALLINT UTINYINT UUID VARBINARY VARCHAR VARIANT VARINT
     """.split()  # noqa: SIM905
@@ -160,9 +160,9 @@ def _column(c: Cursor) -> ColumnDef:
 def _refuse_constraint(c: Cursor, column: str) -> None:
     word = word_of(c.peek()).split(" ")[0]
     if word in _CONSTRAINTS:
-        both = word == "NOT" and word_of(c.peek(1)) == "NULL"
+        whole = {"NOT": "NOT NULL", "PRIMARY": "PRIMARY KEY"}.get(word, word)
         raise c.failure(
-            f"{'NOT NULL' if both else word} is not for the columns of a source",
+            f"{whole} is not for the columns of a source",
             code="SM1008",
             hint=_CONSTRAINTS[word].format(plain(column)),
         )
@@ -221,6 +221,7 @@ def _check_type(c: Cursor, word: str, span: Span) -> None:
 
 
 def _type_arguments(c: Cursor, base: str) -> str:
+    first = c.index - 1
     c.next()
     parts: list[str] = []
     while True:
@@ -244,7 +245,9 @@ def _type_arguments(c: Cursor, base: str) -> str:
         if not c.take(","):
             raise c.expected("',' or ')'")
     if base == "MAP" and len(parts) != 2:
-        raise c.failure("a MAP has two types", code="SM1008", hint=f"write {_NESTED[base]}")
+        raise c.failure(
+            "a MAP has two types", code="SM1008", hint=f"write {_NESTED[base]}", span=c.since(first)
+        )
     return f"({', '.join(parts)})"
 
 

@@ -137,14 +137,15 @@ class Cursor:
             return Name(token.text, token_span(token, self.text))
         if token is not None and token.token_type is TokenType.STRING:
             raise self.failure(
-                f"single quotes make a text, {what} stands without them",
+                f"{what} stands in single quotes, which make a text",
                 code="SM1006",
                 hint=f"write {plain(token.text)}",
             )
         if token is None or not is_word(token):
             hint = f"for example: {example}"
             if token is not None and token.token_type is TokenType.NUMBER:
-                hint = 'a name begins with a letter; others need double quotes: "2nd"'
+                whole = self.text[token.start :].split()[0]
+                hint = f'a name begins with a letter; others need double quotes: "{whole}"'
             raise self.expected(what, hint=hint)
         if word_of(token) in RESERVED:
             raise self.failure(

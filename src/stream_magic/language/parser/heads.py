@@ -164,7 +164,7 @@ def _kind(c: Cursor) -> str:
 
 def _new_name(c: Cursor, kind: str) -> Name:
     example = f"CREATE {kind} orders ..."
-    what = f"a name for the {kind.lower()}"
+    what = f"the name of a {kind.lower()}"
     name = c.name(what, example=example)
     if c.at("."):
         c.index -= 1
@@ -194,7 +194,10 @@ def _clauses(c: Cursor, kind: str, name: Name) -> _Clauses:
     while not c.is_done:
         word = "KEY" if c.at("PRIMARY KEY") else word_of(c.peek())
         if word not in readers:
-            _refuse_clause(c, kind, name, [w for w in readers if w not in seen])
+            left = [w for w in readers if w not in seen and not (w == "(" and seen)]
+            if not set(_NEEDED[kind]) - seen:
+                left.append("")
+            raise _clause_error(c, kind, name, left)
         if word in seen:
             raise c.failure(
                 f"{_shown(word)} is given twice", code="SM1013", hint="keep one of them"
@@ -223,7 +226,7 @@ def _shown(word: str) -> str:
     return {"(": "a column list", "AS": "query"}.get(word, word)
 
 
-def _refuse_clause(c: Cursor, kind: str, name: Name, left: list[str]) -> None:
+def _clause_error(c: Cursor, kind: str, name: Name, left: list[str]) -> LanguageError:
     word = word_of(c.peek())
     hint = None
     if word == "(" and kind == "TABLE":
@@ -235,12 +238,10 @@ def _refuse_clause(c: Cursor, kind: str, name: Name, left: list[str]) -> None:
         hint = f"options stand in WITH ({_WITH[kind]})"
     elif word == "(" and kind == "STREAM":
         hint = f"a stream's columns are those of its query: CREATE STREAM {name.text} AS SELECT ..."
-    elif starts_query(c.tokens, c.index) and word not in ("WITH", "FROM", "TABLE"):
-        hint = (
-            f"AS is missing: CREATE {kind} {name.text} AS SELECT ..."
-            if kind in ("STREAM", "TABLE")
-            else f"a query makes a stream: CREATE STREAM {name.text} AS SELECT ..."
-        )
+    elif starts_query(c.tokens, c.index) and kind in ("STREAM", "TABLE") and "AS" in left:
+        hint = f"AS is missing: CREATE {kind} {name.text} AS {word} ..."
+    elif starts_query(c.tokens, c.index) and word != "FROM":
+        hint = f"a query makes a stream: CREATE STREAM {name.text} AS SELECT ..."
     elif word == "AS" and kind == "TARGET":
         hint = f"make the query a stream, then write CREATE TARGET {name.text} FROM that_stream ..."
     elif word == "AS":
@@ -257,14 +258,11 @@ def _refuse_clause(c: Cursor, kind: str, name: Name, left: list[str]) -> None:
         hint = f"write CREATE TARGET {name.text} FROM stream WITH (...)"
     elif word == "ENCODE":
         hint = "write FORMAT json; there is no ENCODE"
-    shown = ["'(' with columns" if w == "(" else "AS SELECT" if w == "AS" else w for w in left]
+    ways = {"(": "'(' with columns", "AS": "AS SELECT", "": "the end of the statement"}
+    what = listed([ways.get(w, w) for w in left])
     if hint:
-        raise c.failure(
-            f"expected {listed([*shown, 'the end of the statement'])}, {c.found()}", hint=hint
-        )
-    raise c.expected(
-        listed([*shown, "the end of the statement"]), among=[w for w in left if w != "("]
-    )
+        return c.failure(f"expected {what}, {c.found()}", hint=hint)
+    return c.expected(what, among=[w for w in left if w.isalpha()])
 
 
 def _with(c: Cursor, found: _Clauses) -> None:
@@ -347,7 +345,8 @@ def _set(c: Cursor) -> Statement:
     first = c.index
     name = option_name(c, "SET retention = '64 MB'")
     if not (c.take("=") or c.take("TO")):
-        raise c.expected(f"'=' after {name.text}", hint=f"write SET {name.text} = ...")
+        written = c.here().fragment or "..."
+        raise c.expected(f"'=' after {name.text}", hint=f"write SET {name.text} = {written}")
     kind, value = option_value(c, name.text)
     literal = OptionLiteral(name, kind, value, c.since(first))
     c.expect_end("SET")
@@ -383,7 +382,11 @@ def _show(c: Cursor) -> Statement:
     if not c.is_done:
         what = word_of(c.peek())
         if what not in SHOWN:
-            raise c.expected(f"{listed(SHOWN)} after SHOW", among=SHOWN)
+            meant = closest(what, SHOWN)
+            raise c.failure(
+                f"SHOW does not know {c.found().removeprefix('found ')}",
+                hint=f"did you mean {meant}?" if meant else f"it shows {listed(SHOWN)}",
+            )
         c.next()
         c.expect_end("SHOW")
     return Show(what=cast("ShowWhat", what.lower()), span=c.since(0))

@@ -43,11 +43,12 @@ def option_list(c: Cursor, owner: str, *, example: str) -> tuple[OptionLiteral, 
 
 
 def _option_or_skip(c: Cursor, example: str) -> OptionLiteral | None:
+    first = c.index
     try:
         return _option(c, example)
     except LanguageError as e:
         c.problems.append(e)
-        depth = 0
+        c.index, depth = first, 0
         while not c.is_done and (depth > 0 or not (c.at(",") or c.at(")"))):
             depth += c.at("(") - c.at(")")
             c.next()

@@ -1,21 +1,15 @@
-"""A SELECT with its EMIT clause; sqlglot's complaints in words that say what to write."""
+"""A SELECT with its EMIT clause."""
 
 from __future__ import annotations
-
-import re
 
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
 from stream_magic.errors import LanguageError, Span
 from stream_magic.language.dialect import SelectError, read_select
+from stream_magic.language.parser.complaints import dangling, explained
 from stream_magic.language.parser.cursor import is_word, shown, word_of
-from stream_magic.language.parser.words import (
-    CLAUSES,
-    QUERY_STARTS,
-    STATEMENTS,
-    closest,
-)
+from stream_magic.language.parser.words import QUERY_STARTS, closest
 from stream_magic.language.spans import span_of, token_span
 from stream_magic.language.statements import Emit, Query
 
@@ -42,10 +36,12 @@ def query(tokens: list[Token], text: str) -> Query:
         raise LanguageError(
             "SM1010", "expected a SELECT before EMIT", hint=EMIT_HINT, span=emit_span
         )
+    if (problem := dangling(select, text)) is not None:
+        raise problem
     try:
         tree = read_select(select, text)
     except SelectError as e:
-        raise _explained(e, select, text) from None
+        raise explained(e, select, text) from None
     if not isinstance(tree, exp.Query):
         raise LanguageError(
             "SM1010",
@@ -117,79 +113,3 @@ def _refuse_secrets(tree: exp.Expr, text: str) -> None:
                 hint="a query's rows are shown, and a secret must not be",
                 span=span_of(call, text),
             )
-
-
-def _explained(e: SelectError, tokens: list[Token], text: str) -> LanguageError:
-    """The complaint as a sentence for users."""
-    at, before = e.at, e.before if e.before in tokens else None
-    typo = _misspelt(tokens, at)
-    if typo is not None:
-        token, meant = typo
-        return LanguageError(
-            "SM1010",
-            f"{shown(token, text)} is not understood here",
-            hint=f"did you mean {meant}?",
-            span=token_span(token, text),
-        )
-    end = tokens[-1].end + 1
-    span = token_span(at, text) if at is not None else Span(text, end, end)
-    met = f"found {shown(at, text)}" if at is not None else "but the query ends here"
-    after = f" after {shown(before, text)}" if before is not None else ""
-    hint = None
-    if at is not None and word_of(at) in STATEMENTS and before is not None:
-        hint = f"if a new statement begins here, end the one before {word_of(at)} with ';'"
-    expected = _expected(e.complaint)
-    if expected is None and before is not None and at is not None:
-        return LanguageError(
-            "SM1010",
-            f"{shown(at, text)} cannot stand{after}",
-            hint=hint or _advice(before, at),
-            span=span,
-        )
-    return LanguageError(
-        "SM1010", f"expected {expected or 'a query'}{after}, {met}", hint=hint, span=span
-    )
-
-
-_COMPLAINTS = (
-    (r"Required argument 'expressions' missing for .*Cast|Expected TYPE|Expected type", "a type"),
-    (r"Expecting \)|Expected \)", "')'"),
-    (r"Expecting \]|Expected \]", "']'"),
-    (r"Expected }", "'}'"),
-    (r"Expecting \(", "'('"),
-    (r"Expected AS after CAST", "AS and a type"),
-    (r"Expected END after CASE", "END"),
-    (r"Expected table name", "the name of a stream, table or cache"),
-    (r"Expected CTE to have alias", "a name for the WITH query"),
-    (r"Failed to parse any statement following CTE", "SELECT"),
-    (r"Expected FROM or comma after EXTRACT", "FROM"),
-    (r"Expecting IN", "IN"),
-    (r"Expecting FOR", "FOR"),
-    (r"Required argument '\w+' missing|Expected at least one argument", "an expression"),
-)
-
-
-def _expected(complaint: str) -> str | None:
-    return next((what for pattern, what in _COMPLAINTS if re.search(pattern, complaint)), None)
-
-
-def _advice(before: Token, at: Token) -> str | None:
-    if word_of(before) == "," and word_of(at) in CLAUSES:
-        return "remove the comma"
-    if is_word(at) or at.text == "(":
-        return "a comma, an operator or a keyword may be missing between them"
-    return None
-
-
-def _misspelt(tokens: list[Token], at: Token | None) -> tuple[Token, str] | None:
-    """A keyword with a slip was read as an alias; the words around the place are looked at."""
-    last = tokens.index(at) if at in tokens else len(tokens)
-    for token in reversed(tokens[max(0, last - 2) : last + 1]):
-        word = word_of(token)
-        if not is_word(token) or word in CLAUSES or token.text.lower() == "emit":
-            continue
-        meant = closest(word, CLAUSES)
-        if meant and meant != word and len(word) > 2:
-            follows = {"GROUP": "GROUP BY", "ORDER": "ORDER BY", "PARTITION": "PARTITION BY"}
-            return token, follows.get(meant, meant)
-    return None

@@ -24,9 +24,9 @@ SHOWN = (
     "CONNECTORS", "FORMATS", "FUNCTIONS", "ERRORS", "SETTINGS",
 )  # fmt: skip
 CLAUSES = (
-    "SELECT", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "QUALIFY", "UNION",
-    "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "ON", "USING", "EMIT", "DISTINCT", "BETWEEN",
-    "PARTITION", "WINDOW", "EXCEPT", "INTERSECT", "LATERAL",
+    "SELECT", "FROM", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "OFFSET", "QUALIFY",
+    "UNION", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "ON", "USING", "DISTINCT",
+    "BETWEEN", "PARTITION BY", "WINDOW", "EXCEPT", "INTERSECT", "LATERAL", "AND",
 )  # fmt: skip
 UNITS = (
     "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR",
@@ -62,6 +62,12 @@ def closest(word: str, among: Iterable[str]) -> str | None:
     """The word that was probably meant, if any is close."""
     found = difflib.get_close_matches(word.upper(), [a.upper() for a in among], n=1, cutoff=0.65)
     return found[0] if found else None
+
+
+def near(word: str, among: Iterable[str]) -> list[str]:
+    """All keywords that are close to a word by their first part, the closest first."""
+    firsts = {a.split(" ")[0]: a for a in among}
+    return [firsts[f] for f in difflib.get_close_matches(word.upper(), firsts, n=3, cutoff=0.6)]
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:
