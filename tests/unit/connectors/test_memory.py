@@ -138,9 +138,9 @@ def test_nothing_of_a_push_with_a_bad_value_is_taken(row, said):
 
 def test_a_bad_value_in_an_arrow_column_is_named():
     s = source()
-    with pytest.raises(DataError, match="1.5 does not fit column 'id'"):
+    with pytest.raises(DataError, match=r"1\.5 does not fit column 'id'"):
         s.push(pa.table({"id": [1.0, 1.5]}))
-    with pytest.raises(DataError, match="1.005 does not fit column 'price'"):
+    with pytest.raises(DataError, match=r"1\.005 does not fit column 'price'"):
         s.push(pa.table({"price": [1.0, 1.005]}))
     with pytest.raises(DataError, match="no column 'ID'"):
         s.push(pa.table({"ID": [1]}))

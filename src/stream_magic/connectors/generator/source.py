@@ -1,0 +1,164 @@
+"""The generator as a source: options, pace and positions."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import pyarrow as pa
+
+from stream_magic.connectors.generator.shop import CHANGES, Shop, catalogue, customers
+from stream_magic.contracts.options import SourceOptions, option
+from stream_magic.contracts.source import EndOfSource, Source, SourceBatch, SourceContext
+from stream_magic.core.clock import SystemClock
+from stream_magic.core.epoch import Position
+from stream_magic.core.values import from_text
+from stream_magic.errors import ConfigError
+
+_STEP_US = 10_000.0  # event time between two rows if no rate says otherwise
+_NAP_S = 0.02  # between two looks at the clock, which may be moved by hand
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorOptions(SourceOptions):
+    seed: int = option("The same seed gives the same rows.", default=42, example="7")
+    rows: int | None = option(
+        "Ends after this many rows; without it, never.", default=None, example="100000"
+    )
+    rate: float | None = option(
+        "Rows per second of the app's clock; without it, as fast as they are taken.",
+        default=None,
+        example="50",
+    )
+    products: int = option("Number of products in the shop.", default=200, example="1000")
+    start: str | None = option(
+        "Event time of the first row; now, if not given.",
+        default=None,
+        example="'2026-01-01 00:00:00'",
+    )
+    template: Literal["shop_orders", "products", "customers"] = option(
+        "What is made: the change log of orders, or the products or customers they name.",
+        default="shop_orders",
+        example="'products'",
+    )
+    disorder: timedelta = option(
+        "Rows may be late by up to this.", default=timedelta(0), example="'2 seconds'"
+    )
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and self.rate <= 0:
+            raise ConfigError("SM7120", "option rate must be more than 0", hint="write rate = 50")
+        if self.products < 1 or (self.rows is not None and self.rows < 0):
+            raise ConfigError("SM7121", "options products and rows cannot be negative")
+        if self.start is not None:
+            try:
+                from_text(self.start, pa.timestamp("us"))
+            except ValueError:
+                raise ConfigError(
+                    "SM7122",
+                    f"option start: '{self.start}' is not a time",
+                    hint="write start = '2026-01-01 00:00:00'",
+                ) from None
+
+
+class GeneratorSource(Source):
+    """Rows that depend on the options and their number alone; a position is that number.
+
+    The event time of the first row is part of the position, so that it stays after a restart.
+    """
+
+    options_type = GeneratorOptions
+    options: GeneratorOptions
+
+    def __init__(self, options: GeneratorOptions, context: SourceContext) -> None:
+        super().__init__(options, context)
+        self.detail = f"generator, {options.template}"
+        self._next = 0
+        self._start_us = 0
+        self._table: pa.Table | None = None
+        self._shop: Shop | None = None
+        # Pace: the event with number `_paced_from` was due at `_paced_at_s`.
+        self._paced_from = 0
+        self._paced_at_s = 0.0
+
+    @staticmethod
+    def catalogue(products: int = 200, seed: int = 42) -> pa.Table:
+        """The products that the orders of this seed name: product_id, description, brand, category, price."""
+        return catalogue(products, seed)
+
+    @staticmethod
+    def customers(count: int = 1000, seed: int = 42) -> pa.Table:
+        """The customers that the orders of this seed name: customer_id, name, city."""
+        return customers(count, seed)
+
+    def schema(self) -> pa.Schema:
+        table = self._reference(1)
+        return CHANGES if table is None else table.schema
+
+    def open(self, position: Position | None) -> None:
+        options, clock = self.options, self.context.clock
+        if position is None:
+            self._next = 0
+            self._start_us = clock.now_us()
+            if options.start is not None:
+                self._start_us = from_text(options.start, pa.timestamp("us"))
+        else:
+            self._next = int(str(position["row"]))
+            self._start_us = int(str(position["start_us"]))
+        step_us = 1e6 / options.rate if options.rate else _STEP_US
+        late_us = int(options.disorder.total_seconds() * 1e6)
+        self._shop = Shop(options.seed, options.products, self._start_us, step_us, late_us)
+        self._table = self._reference(options.products)
+        self._paced_from, self._paced_at_s = self._next, clock.monotonic_s()
+
+    def read(self, max_rows: int, timeout_s: float) -> SourceBatch | None:
+        last = self._last()
+        if last is not None and self._next >= last:
+            raise EndOfSource
+        count = max_rows if last is None else min(max_rows, last - self._next)
+        if self.options.rate:
+            count = min(count, self._due(timeout_s))
+        if count <= 0 or self._shop is None:
+            return None
+        if self._table is None:
+            rows = self._shop.changes(self._next, count)
+        else:
+            rows = self._table.slice(self._next, count)
+        self._next += count
+        return SourceBatch(rows, {"row": self._next, "start_us": self._start_us})
+
+    def lag_rows(self) -> int | None:
+        last = self._last()
+        return None if last is None or self.options.rate else last - self._next
+
+    def close(self) -> None:
+        self._shop = self._table = None
+
+    def _last(self) -> int | None:
+        """Number of rows there will ever be."""
+        rows = self.options.rows
+        if self._table is None:
+            return rows
+        there: int = self._table.num_rows
+        return there if rows is None else min(rows, there)
+
+    def _due(self, timeout_s: float) -> int:
+        """How many rows the pace allows now; waits for the next one, if it comes in time."""
+        patience = SystemClock()  # real time, also if the app's clock stands still
+        until = patience.monotonic_s() + timeout_s
+        while True:
+            passed_s = self.context.clock.monotonic_s() - self._paced_at_s
+            due = int(passed_s * (self.options.rate or 0)) - (self._next - self._paced_from)
+            left_s = until - patience.monotonic_s()
+            if due > 0 or left_s <= 0:
+                return due
+            threading.Event().wait(min(_NAP_S, left_s))
+
+    def _reference(self, products: int) -> pa.Table | None:
+        if self.options.template == "products":
+            return catalogue(products, self.options.seed)
+        if self.options.template == "customers":
+            return customers(seed=self.options.seed)
+        return None
