@@ -15,6 +15,7 @@ from sqlglot.errors import ParseError
 from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.tokenizer_core import Token, TokenType
 
+TOO_DEEP = "nested too deeply"
 START, END = "sm_start", "sm_end"  # offsets into the cell, end exclusive
 
 _MARKED = (
@@ -47,7 +48,7 @@ class SelectError(ParseError):
     """sqlglot's complaint with the tokens around it: the last one read and the one that it met."""
 
     def __init__(self, complaint: str, before: Token | None, at: Token | None) -> None:
-        super().__init__(complaint)
+        super().__init__(complaint, errors=[{"description": complaint}])
         self.complaint = complaint
         self.before = before
         self.at = at
@@ -119,5 +120,12 @@ def read_select(tokens: list[Token], text: str) -> exp.Expr | None:
     Raises:
         SelectError: with the tokens around the place.
     """
-    trees = STREAM_SQL.parser().parse(tokens, text)
+    try:
+        trees = STREAM_SQL.parser().parse(tokens, text)
+    except SelectError:
+        raise
+    except ParseError as e:  # sqlglot's own, from a text that it parsed on the side
+        raise SelectError(str(e), None, tokens[0] if tokens else None) from None
+    except RecursionError:
+        raise SelectError(TOO_DEEP, None, tokens[0]) from None
     return trees[0] if trees else None

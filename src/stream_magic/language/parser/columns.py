@@ -215,9 +215,14 @@ def _check_type(c: Cursor, word: str, span: Span) -> None:
         return
     if word in _NESTED:
         raise c.failure("a list is written as its item's type and []", code="SM1008", hint="write INTEGER[]", span=span)  # fmt: skip
-    meant = _TYPES_ELSEWHERE.get(word) or closest(word, TYPES)
+    raise no_type(word, span)
+
+
+def no_type(word: str, span: Span) -> LanguageError:
+    """For a type that DuckDB does not have; also for casts in queries."""
+    meant = _TYPES_ELSEWHERE.get(word.upper()) or closest(word, TYPES)
     hint = f"did you mean {meant}?" if meant else "any DuckDB type: VARCHAR, BIGINT, STRUCT(...)"
-    raise c.failure(f"there is no type {word}", code="SM1008", hint=hint, span=span)
+    return LanguageError("SM1008", f"there is no type {word}", hint=hint, span=span)
 
 
 def _type_arguments(c: Cursor, base: str) -> str:

@@ -13,7 +13,7 @@ from copy import copy
 from sqlglot.tokenizer_core import Token, TokenType
 
 from stream_magic.errors import LanguageError, Span
-from stream_magic.language.dialect import STREAM_SQL, SelectError, read_select
+from stream_magic.language.dialect import STREAM_SQL, TOO_DEEP, SelectError, read_select
 from stream_magic.language.parser.cursor import is_word, shown, word_of
 from stream_magic.language.parser.words import CLAUSES, STATEMENTS, UNITS, near
 from stream_magic.language.spans import token_span
@@ -81,6 +81,13 @@ def dangling(tokens: list[Token], text: str) -> LanguageError | None:
 
 def explained(e: SelectError, tokens: list[Token], text: str) -> LanguageError:
     """The complaint as a sentence for users."""
+    if e.complaint == TOO_DEEP:
+        return LanguageError(
+            "SM1010",
+            "this query is nested too deeply to be read",
+            hint="split it: CREATE STREAM for the inner part, and read that",
+            span=token_span(tokens[0], text),
+        )
     missing = _semicolon_missing(e, tokens, text) or _misspelt(e, tokens, text)
     if missing is not None:
         return missing

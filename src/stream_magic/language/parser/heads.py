@@ -61,7 +61,8 @@ def statement(c: Cursor) -> Statement:
     """Reads the one statement that these tokens hold."""
     word = word_of(c.peek())
     if starts_query(c.tokens):
-        return Select(span=c.since(len(c.tokens) - 1), query=query(c.tokens, c.text))
+        select = _query(c, "")
+        return Select(span=c.since(0), query=select)
     if word in _READERS:
         c.next()
         read: Statement = _READERS[word](c)
@@ -113,8 +114,8 @@ def _create(c: Cursor) -> Statement:
         or_replace = True
     kind = _kind(c)
     if_not_exists = False
-    if c.take("IF"):
-        c.expect("NOT", "EXISTS")
+    if c.at("IF") and word_of(c.peek(1)) in ("NOT", "EXISTS"):
+        c.expect("IF", "NOT", "EXISTS")
         if_not_exists = True
     name = _new_name(c, kind)
     clauses = _clauses(c, kind, name)
@@ -365,8 +366,8 @@ def _drop(c: Cursor) -> Statement:
         elif is_word(c.peek()) and is_word(c.peek(1)):
             raise c.expected(f"{listed(KINDS)}, or a name", among=KINDS, hint=ELSEWHERE.get(word))
     if_exists = False
-    if c.take("IF"):
-        c.expect("EXISTS")
+    if c.at("IF") and is_word(c.peek(1)):
+        c.expect("IF", "EXISTS")
         if_exists = True
     name = c.path("a name after DROP", example="DROP STREAM orders")
     if c.at(","):
@@ -399,12 +400,13 @@ def _describe(c: Cursor) -> Statement:
             code="SM1007",
             hint="EXPLAIN SELECT ... shows how a query would run",
         )
-    if c.peek(1) is not None and (c.at("CONNECTOR") or c.at("FORMAT")):
+    named = c.peek(1) is not None and word_of(c.peek(1)) != "."
+    if named and (c.at("CONNECTOR") or c.at("FORMAT")):
         what = word_of(c.next()).lower()
         name = c.plugin(f"the name of a {what}", example=f"DESCRIBE {what.upper()} json")
         c.expect_end("DESCRIBE")
         return Describe(what=cast("Any", what), name=name, span=c.since(0))
-    if c.peek(1) is not None and word_of(c.peek()) in KINDS and not c.at(word_of(c.peek()), "."):
+    if named and word_of(c.peek()) in KINDS:
         c.next()
     elif is_word(c.peek()) and is_word(c.peek(1)):
         raise c.expected("CONNECTOR, FORMAT or a name", among=["CONNECTOR", "FORMAT", *KINDS])

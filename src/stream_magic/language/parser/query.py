@@ -7,6 +7,7 @@ from sqlglot.tokenizer_core import Token
 
 from stream_magic.errors import LanguageError, Span
 from stream_magic.language.dialect import SelectError, read_select
+from stream_magic.language.parser.columns import TYPES, no_type
 from stream_magic.language.parser.complaints import dangling, explained
 from stream_magic.language.parser.cursor import is_word, shown, word_of
 from stream_magic.language.parser.words import QUERY_STARTS, closest
@@ -42,14 +43,20 @@ def query(tokens: list[Token], text: str) -> Query:
         tree = read_select(select, text)
     except SelectError as e:
         raise explained(e, select, text) from None
+    if isinstance(tree, exp.Values):
+        tree = exp.select("*").from_(tree, copy=False)
     if not isinstance(tree, exp.Query):
+        word = word_of(select[0])
         raise LanguageError(
             "SM1010",
             f"expected a SELECT, found {shown(select[0], text)}",
-            hint="only queries that read can run here: SELECT ... FROM ...",
+            hint=f"write SELECT * FROM ({word} ...)"
+            if word in ("PIVOT", "UNPIVOT")
+            else "only queries that read can run here: SELECT ... FROM ...",
             span=token_span(select[0], text),
         )
     _refuse_secrets(tree, text)
+    _refuse_unknown_types(tree, text)
     return Query(Span(text, select[0].start, select[-1].end + 1), tree, emit, emit_span)
 
 
@@ -113,3 +120,11 @@ def _refuse_secrets(tree: exp.Expr, text: str) -> None:
                 hint="a query's rows are shown, and a secret must not be",
                 span=span_of(call, text),
             )
+
+
+def _refuse_unknown_types(tree: exp.Expr, text: str) -> None:
+    """Any word is a type to sqlglot; here are none but DuckDB's own."""
+    for kind in tree.find_all(exp.DataType):
+        word = str(kind.args.get("kind") or "")
+        if kind.this == exp.DType.USERDEFINED and word and word.upper() not in TYPES:
+            raise no_type(word, span_of(kind, text))
