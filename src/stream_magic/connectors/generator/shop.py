@@ -203,7 +203,8 @@ class Shop:
         locations = 1 + (share(seed, 3, orders) ** 1.5 * 20).astype(np.int32)
         quantity = 1 + (share(seed, 4, orders) ** 2 * 5).astype(np.int64)
         # The second update of an order changes how many are wanted.
-        quantity = np.where(steps >= 2, 1 + below(seed, 5, orders, 6), quantity)
+        other = 1 + (quantity + below(seed, 5, orders, 5)) % 6
+        quantity = np.where(steps >= 2, other, quantity)
         cancelled = (share(seed, 6, orders) < 0.15) & (steps >= 1)
         status = np.where(cancelled, 3, np.clip(steps, 0, 2))
         noted = below(seed, 7, orders, 3 * len(_NOTES))
