@@ -6,6 +6,7 @@ librdkafka reconnects by itself and reports trouble to a callback, which runs wh
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 import time
@@ -185,6 +186,14 @@ class Connection:
         else:
             self._trouble = error.str()
 
+    @staticmethod
+    def hear(client: Any, timeout_s: float = 0.0) -> None:
+        """Lets the library call back. A client that has failed for good raises here: its next call says why."""
+        from confluent_kafka import KafkaException
+
+        with contextlib.suppress(KafkaException):
+            client.poll(timeout_s)
+
     def redact(self, text: str) -> str:
         return redact(text, self._secrets)
 
@@ -237,7 +246,7 @@ class Connection:
                 args = () if topic is None else (topic,)
                 answer = client.list_topics(*args, timeout=1.0)
             except KafkaException as e:
-                client.poll(0)  # serves the callback that says why
+                self.hear(client)  # the callback says why
                 if refused := self.refused():
                     raise refused from None
                 waited = time.monotonic() - began
