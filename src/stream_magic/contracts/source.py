@@ -83,10 +83,18 @@ class Source(ABC):
     """Events from outside. A plugin is a subclass with `options_type` and an entry point."""
 
     options_type: ClassVar[type[SourceOptions]] = SourceOptions
-    takes_format: ClassVar[bool] = False
-    """True if `read` yields raw payloads that a FORMAT decodes."""
+    takes_format: bool = False
+    """Of the class: a FORMAT clause has a meaning. Of an instance: `read` yields raw payloads that the engine decodes.
+
+    A source that decodes by itself with `context.format` (files: each has its own header) says True
+    as a class and False as an instance; then it gives `schema()`, whole rows, and bad ones in `errors`.
+    """
     is_changelog: bool = False
     """True if `rows` carries `_weight` (+1, -1)."""
+    is_bounded: bool = False
+    """True if it ends by itself (a file read once): `app.drain` waits for that."""
+    is_local: ClassVar[bool] = False
+    """True if `read` never blocks: the engine then reads without a thread, and a step takes all there is."""
     can_resume: ClassVar[bool] = True
     """False if a position means nothing (a socket): said by DESCRIBE."""
     detail: str = ""
