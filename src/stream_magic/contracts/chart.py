@@ -26,6 +26,9 @@ class Chart(ABC):
     def refresh(self) -> None:
         """Takes the feed's latest snapshot; called by the pump at a display rate, from one thread."""
 
+    def fail(self, error: Exception) -> None:
+        """Shows that a refresh failed; called by the pump, which tries again later."""
+
     @abstractmethod
     def close(self) -> None:
         """Lets go of the widget. May be called twice."""

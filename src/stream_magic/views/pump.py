@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import Protocol
@@ -44,7 +43,6 @@ class _Entry:
         self.version: int | None = None
         self.due = 0.0
         self.status_due = 0.0
-        self.wishes: deque[Callable[[], None]] = deque()
         self.is_failed = False
 
 
@@ -81,15 +79,6 @@ class Pump:
             self._entries.pop(id(view), None)
             self._changed.notify_all()
 
-    def ask(self, view: View, wish: Callable[[], None]) -> None:
-        """Runs `wish` in the pump's thread before the view's next refresh: one writer a widget."""
-        with self._changed:
-            entry = self._entries.get(id(view))
-            if entry is not None:
-                entry.wishes.append(wish)
-                entry.due = 0.0
-                self._changed.notify_all()
-
     @property
     def views(self) -> int:
         """How many views are refreshed."""
@@ -112,9 +101,8 @@ class Pump:
         started = self._monotonic()
         entry.due = started + entry.view.interval_s
         try:
-            wished = self._grant(entry)
             version = entry.view.version()
-            is_new = wished or version != entry.version
+            is_new = version != entry.version
             if is_new or started >= entry.status_due:
                 entry.status_due = started + STATUS_S
                 entry.version = version
@@ -124,13 +112,6 @@ class Pump:
             self._fail(entry, error)
         spent = self._monotonic() - started
         entry.due = started + max(entry.view.interval_s, spent / SHARE)
-
-    def _grant(self, entry: _Entry) -> bool:
-        wished = False
-        while entry.wishes:
-            wished = True
-            entry.wishes.popleft()()
-        return wished
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
         entry.is_failed = True

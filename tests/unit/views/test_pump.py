@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 import time
 
 from stream_magic.views.pump import Pump
@@ -72,17 +71,6 @@ def test_an_expensive_view_is_drawn_less_often(pump) -> None:
         view.at += 1
         pump.turn(0.1)
     assert len(view.drawn) == 1, "half a second of work allows the next one after five"
-
-
-def test_a_wish_runs_in_the_pump_and_draws_at_once(pump) -> None:
-    view, heard = View(), []
-    pump.add(view)
-    pump.turn()
-    pump.ask(view, lambda: heard.append(threading.current_thread().name))
-    pump.tick()
-    assert len(heard) == 1
-    assert view.drawn[-1] == (1, True)
-    assert len(view.drawn) == 2
 
 
 def wait_for(truth, seconds: float = 10.0) -> None:

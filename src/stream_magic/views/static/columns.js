@@ -1,4 +1,4 @@
-import { clockText, dateText, decimalsOf, doubleText, fractionDigits, groupDigits, intervalText, timestampText } from "./words.js";
+import { clockText, columnDecimals, dateText, doubleText, fractionDigits, groupDigits, intervalText, timestampText } from "./words.js";
 
 const BINARY = new Set(["number", "timestamp", "date", "time", "interval"]);
 const RIGHT = new Set(["number", "digits", "timestamp", "date", "time", "interval"]);
@@ -51,7 +51,7 @@ export class Column {
 
   numberText(value) {
     if (this.isInteger) return this.isId ? String(value).replace("-", "\u2212") : groupDigits(String(value));
-    this.digits ??= this.values.reduce((most, v) => Math.max(most, decimalsOf(v)), 0);
+    this.digits ??= columnDecimals(this.values);
     return doubleText(value, this.digits);
   }
 

@@ -26,6 +26,7 @@ export class Grid {
     place.replaceChildren(this.node);
     this.node.addEventListener("scroll", () => this.rows && this.paint(null));
     this.table.addEventListener("click", (event) => this.click(event));
+    this.table.addEventListener("animationend", (event) => settle(event.target));
   }
 
   /** Shows rows; what is new or changed since the rows before them flashes. */
@@ -86,7 +87,7 @@ export class Grid {
 
   applyWidths() {
     [...this.columnGroup.children].forEach((col, c) => { col.style.width = `${this.widths.widths[c]}px`; });
-    this.table.style.width = `${this.widths.sum}px`;
+    this.table.style.width = `max(100%, ${this.widths.sum}px)`;
   }
 
   /** The line of the i-th row, made or brought up to date. */
@@ -171,6 +172,12 @@ export class Grid {
     const row = this.rows.find(id);
     return row === undefined ? cell.textContent : this.rows.columns[[...cell.parentNode.children].indexOf(cell)].whole(row);
   }
+}
+
+/** Takes the classes of a flash away that is over: a new style sheet would start it again. */
+function settle(cell) {
+  cell.classList.remove("sm-changed-a", "sm-changed-b");
+  cell.parentNode.classList.remove("sm-new-a", "sm-new-b");
 }
 
 function padRow() {

@@ -6,13 +6,22 @@ export function groupDigits(text) {
   return (sign && MINUS) + whole.replace(/\B(?=(\d{3})+$)/g, ",") + rest;
 }
 
-/** How many decimals a double needs for six significant digits, at most six. */
-export function decimalsOf(value) {
-  if (!Number.isFinite(value) || Number.isInteger(value)) return 0;
-  const size = Math.abs(value);
-  if (size < 1e-4) return 6;
-  const [, fraction = ""] = String(Number(value.toPrecision(6))).split(".");
-  return Math.min(6, fraction.length);
+/** Decimals of a column of doubles: as many as are needed, six digits for the largest, two if cents are there. */
+export function columnDecimals(values) {
+  let [needed, largest] = [0, 1];
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    needed = Math.max(needed, decimalsOf(value));
+    largest = Math.max(largest, Math.abs(value));
+  }
+  return Math.min(needed, Math.max(2, 5 - Math.floor(Math.log10(largest))));
+}
+
+/** Decimals that one double needs, at most six. */
+function decimalsOf(value) {
+  if (Number.isInteger(value)) return 0;
+  const [, fraction = ""] = value.toFixed(6).split(".");
+  return fraction.replace(/0+$/, "").length;
 }
 
 /** A double with fixed decimals; tiny and huge ones in powers of ten. */
