@@ -401,9 +401,11 @@ class KafkaSource(Source):
         topic = self._options.topic
         partitions = np.fromiter(map(_partition_of, messages), np.int32, len(messages))
         offsets = np.fromiter(map(_offset_of, messages), np.int64, len(messages))
-        for p in np.unique(partitions):
-            last = np.flatnonzero(partitions == p)[-1]
-            self._next[int(p)] = max(self._next.get(int(p), 0), int(offsets[last]) + 1)
+        if messages:
+            newest = np.full(int(partitions.max()) + 1, -1)
+            newest[partitions] = offsets  # of equal partitions the last one stays
+            for p in np.flatnonzero(newest >= 0).tolist():
+                self._next[p] = max(self._next.get(p, 0), int(newest[p]) + 1)
         columns = {PAYLOAD: pa.array(list(map(_value_of, messages)), pa.binary())}
         if self._options.metadata:
             columns["kafka"] = metadata_column(topic, messages, partitions, offsets)

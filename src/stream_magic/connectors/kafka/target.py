@@ -339,7 +339,8 @@ class KafkaTarget(Target):
                     if self._rejected is not None or time.monotonic() > deadline:
                         raise self._failure(None) from None
                 except KafkaException as e:
-                    self._rejected = (e.args[0], len(payload or b"") + len(key or b""))
+                    if e.args[0].name() == "MSG_SIZE_TOO_LARGE":
+                        raise self._too_large_for_client(len(payload or b"")) from None
                     raise self._failure(e.args[0]) from None
                 else:
                     break
@@ -440,6 +441,7 @@ class KafkaTarget(Target):
         )
 
     def _too_large(self, size: int) -> DeliveryError:
+        """The broker did not take the message."""
         limit = self._topic_limit()
         said = f", the limit of topic {self._options.topic} is {limit:,}" if limit else ""
         return DeliveryError(
@@ -447,6 +449,15 @@ class KafkaTarget(Target):
             f"a message of {size:,} bytes is too large{said}",
             hint="raise max.message.bytes of the topic (message.max.bytes of the broker), "
             "or write fewer columns",
+        )
+
+    def _too_large_for_client(self, size: int) -> DeliveryError:
+        """Our own client did not take the message."""
+        limit = int(self._options.properties.get("message.max.bytes", CLIENT_MESSAGE_BYTES))
+        return DeliveryError(
+            "SM6404",
+            f"a message of {size:,} bytes is too large, the limit of this target is {limit:,}",
+            hint="write properties.message.max.bytes = ..., and raise max.message.bytes of the topic",
         )
 
     def _topic_limit(self) -> int | None:
