@@ -115,7 +115,7 @@ class ShopTraffic:
 
     def run(self, n: int, *, only_inserts: bool = False) -> None:
         """Makes `n` changes now, as fast as the server takes them."""
-        connection = self._server.connect(database="shop")
+        connection = self._connect()
         try:
             done = 0
             while done < n:
@@ -149,8 +149,15 @@ class ShopTraffic:
     ) -> None:
         self.stop()
 
-    def _work(self) -> None:
+    def _connect(self) -> Any:
+        """A session whose DATETIME defaults are UTC, as the change log's `ts` is."""
         connection = self._server.connect(database="shop")
+        with connection.cursor() as cursor:
+            cursor.execute("SET time_zone = '+00:00'")
+        return connection
+
+    def _work(self) -> None:
+        connection = self._connect()
         try:
             while not self._stopping.is_set():
                 done = self._transaction(connection, 5)
@@ -201,8 +208,9 @@ class ShopTraffic:
 
     def _update(self, cursor: Any, order_id: int) -> None:
         if self._rng.random() < 0.5:
-            status = self._rng.choice(("paid", "shipped", "returned"))
-            cursor.execute("UPDATE orders SET status = %s WHERE order_id = %s", (status, order_id))
+            cursor.execute(
+                "UPDATE orders SET status = status %% 4 + 1 WHERE order_id = %s", (order_id,)
+            )
         else:
             cursor.execute(
                 "UPDATE orders SET amount = amount + amount / quantity, quantity = quantity + 1"
