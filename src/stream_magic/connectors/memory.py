@@ -56,6 +56,7 @@ class MemorySource(Source):
     """Rows pushed by the program that owns the app. Safe to push from any thread."""
 
     options_type = MemoryOptions
+    is_local: ClassVar[bool] = True
     can_resume: ClassVar[bool] = False  # the rows are gone with the process
     options: MemoryOptions
 

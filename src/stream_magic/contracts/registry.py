@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from stream_magic.contracts.source import Source
     from stream_magic.contracts.target import Target
 
-Group = Literal["sources", "targets", "formats", "caches", "charts"]
+Group = Literal["sources", "targets", "formats", "caches", "charts", "views"]
 _WORD = {
     "sources": "source connector",
     "targets": "target connector",
     "formats": "format",
     "caches": "cache connector",
     "charts": "chart",
+    "views": "view",
 }
 
 
@@ -58,6 +60,11 @@ class Registry:
 
     def chart(self, name: str, span: Span | None = None) -> type[Chart]:
         found: type[Chart] = self._find("charts", name, span)
+        return found
+
+    def view(self, name: str) -> Callable[..., Any]:
+        """A function that shows a feed: how a handle reaches the widgets without importing them."""
+        found: Callable[..., Any] = self._find("views", name, None)
         return found
 
     def _find(self, group: Group, name: str, span: Span | None) -> Any:

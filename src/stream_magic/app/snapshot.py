@@ -1,0 +1,76 @@
+"""`app.sql`: a DuckDB relation over one committed epoch, on a connection of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+
+from stream_magic.engine.dataflow import CacheNode
+from stream_magic.engine.worker import Engine
+from stream_magic.language.binder import Binder, quote
+from stream_magic.language.catalog import Catalog, Relation
+from stream_magic.language.parser import parse_query
+from stream_magic.planner.references import find_references
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
+
+def snapshot(text: str, engine: Engine, catalog: Catalog, binder: Binder) -> DuckDBPyRelation:
+    """Runs a SELECT over what tables, caches and streams hold now.
+
+    Raises:
+        LanguageError: the text or a name is wrong.
+        duckdb.Error: the query fails on its data.
+    """
+    query = parse_query(text)
+    found = find_references(query, catalog, binder)
+    windows = (t.relation for t in found.windows.values())
+    wanted = {r.id: r for r in (*found.relations.values(), *windows)}
+    with engine.between_epochs():
+        rows = {i: _rows(r, engine) for i, r in wanted.items()}
+    binder.bind(found.body, found.empty_tables(), query.span)
+    con = duckdb.connect()
+    for number, (relation_id, relation) in enumerate(wanted.items()):
+        con.register(f"_sm_{number}", rows[relation_id])
+        con.execute(
+            f"CREATE VIEW {_sql_name(relation, con)} AS {_typed(relation, f'_sm_{number}', con)}"
+        )
+    for schema_name, tumble in found.windows.items():
+        con.execute(f"CREATE SCHEMA {schema_name}")
+        name = quote(tumble.relation.name.rpartition(".")[2])
+        select = tumble.sql(_sql_name(tumble.relation, con), with_end_us=False)
+        con.execute(f"CREATE VIEW {schema_name}.{name} AS {select}")
+    return con.sql(found.body)
+
+
+def _rows(relation: Relation, engine: Engine) -> pa.Table:
+    node = engine.flow[relation.id.removeprefix("errors.")]
+    if relation.kind == "errors":
+        return node.errors.rows()
+    if isinstance(node, CacheNode):
+        return node.loader.rows
+    return node.log.rows() if node.log is not None else relation.schema.empty_table()
+
+
+def _sql_name(relation: Relation, con: duckdb.DuckDBPyConnection) -> str:
+    schema_name, _, name = relation.name.rpartition(".")
+    if not schema_name:
+        return quote(name)
+    con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema_name)}")
+    return f"{quote(schema_name)}.{quote(name)}"
+
+
+def _typed(relation: Relation, name: str, con: duckdb.DuckDBPyConnection) -> str:
+    """The rows with the DuckDB types that Arrow does not carry."""
+    carried = [str(t) for t in con.table(name).types]
+    casts = [
+        f"CAST({quote(n)} AS {t}) AS {quote(n)}"
+        for n, t, c in zip(relation.schema.names, relation.types, carried, strict=True)
+        if t != c
+    ]
+    return (
+        f"SELECT * REPLACE ({', '.join(casts)}) FROM {name}" if casts else f"SELECT * FROM {name}"
+    )

@@ -1,0 +1,219 @@
+"""The running graph: named nodes, in the order in which an epoch runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from stream_magic.contracts.feed import NodeState
+from stream_magic.core.change import BEFORE_TIME, SEQ_FIELD
+from stream_magic.engine.delivery import Deliverer
+from stream_magic.engine.ingest import LocalReader, Reader
+from stream_magic.engine.logs import RelationLog, ResultLog, StreamLog
+from stream_magic.engine.lookup import CacheLoader
+from stream_magic.engine.metrics import Metrics
+from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperator
+from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.compute import ComputeOperator
+from stream_magic.engine.operators.recompute import RecomputeOperator
+from stream_magic.engine.state import Database
+from stream_magic.engine.watermarks import WatermarkTracker
+from stream_magic.language.catalog import ERRORS_SCHEMA, Relation
+from stream_magic.planner.nodes import Aggregate, Compute, Node, Plan, Read
+
+ERRORS_STREAM_SCHEMA = ERRORS_SCHEMA.append(SEQ_FIELD)
+
+
+@dataclass
+class RunningNode:
+    """What all nodes have.
+
+    Attributes:
+        relation: how queries see it.
+        log: what it keeps for new readers; None for targets.
+        errors: `errors.NAME`.
+        watermark_us: of its rows.
+        failure: why it does not run any more, or ''.
+        complete_from: the epoch before which its history was not complete, or 0.
+    """
+
+    relation: Relation
+    log: RelationLog | None
+    errors: StreamLog = field(default_factory=lambda: StreamLog(ERRORS_STREAM_SCHEMA))
+    metrics: Metrics = field(default_factory=Metrics)
+    watermark_us: int = BEFORE_TIME
+    failure: str = ""
+    complete_from: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.relation.id
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Ids of the nodes that it reads; `errors.x` comes from x."""
+        return tuple(dict.fromkeys(i.lower().removeprefix("errors.") for i in self.relation.inputs))
+
+    def state(self) -> tuple[NodeState, str]:
+        """State and, if something is wrong, one sentence."""
+        return ("failed", self.failure) if self.failure else ("running", "")
+
+
+@dataclass
+class SourceNode(RunningNode):
+    reader: Reader | LocalReader = field(kw_only=True)
+    tracker: WatermarkTracker | None = field(kw_only=True)
+
+    def state(self) -> tuple[NodeState, str]:
+        if self.failure:
+            return "failed", self.failure
+        return self.reader.state, self.reader.message  # type: ignore[return-value]
+
+
+@dataclass
+class QueryNode(RunningNode):
+    plan: Plan = field(kw_only=True)
+    operators: list[Operator] = field(kw_only=True)
+    has_history: bool = False  # its inputs' history went through
+
+    @property
+    def main_input(self) -> str:
+        return self.relation.inputs[0].lower()
+
+    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
+        for operator in self.operators:
+            delta = operator.run(delta, turn)
+        return delta
+
+    def initial(self, turn: Turn) -> pa.Table | None:
+        """What it says over no input, or None."""
+        said: pa.Table | None = None
+        for operator in self.operators:
+            first = operator.initial(turn)
+            if first is not None:
+                said = first
+            elif said is not None:
+                said = operator.run(said, turn)
+        return said
+
+    def close(self) -> None:
+        for operator in self.operators:
+            operator.close()
+
+
+@dataclass
+class CacheNode(RunningNode):
+    loader: CacheLoader = field(kw_only=True)
+
+    def state(self) -> tuple[NodeState, str]:
+        return self.loader.state, self.loader.message  # type: ignore[return-value]
+
+
+@dataclass
+class TargetNode(RunningNode):
+    deliverer: Deliverer = field(kw_only=True)
+    has_history: bool = False  # what its input had kept was handed over
+
+    def state(self) -> tuple[NodeState, str]:
+        return self.deliverer.state, self.deliverer.message  # type: ignore[return-value]
+
+
+class Dataflow:
+    """All nodes of an app by id, inputs before outputs."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, RunningNode] = {}
+
+    def __iter__(self) -> Iterator[RunningNode]:
+        return iter(list(self._nodes.values()))
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._nodes
+
+    def get(self, name: str) -> RunningNode | None:
+        return self._nodes.get(name.lower())
+
+    def __getitem__(self, name: str) -> RunningNode:
+        return self._nodes[name.lower()]
+
+    def add(self, node: RunningNode) -> None:
+        self._nodes[node.id] = node
+        self._sort()
+
+    def remove(self, name: str) -> RunningNode | None:
+        return self._nodes.pop(name.lower(), None)
+
+    def dependents(self, name: str) -> list[RunningNode]:
+        """Everything below a node, nearest first."""
+        found: dict[str, RunningNode] = {}
+        todo = [name.lower()]
+        while todo:
+            above = todo.pop(0)
+            for node in self._nodes.values():
+                if above in node.inputs and node.id not in found:
+                    found[node.id] = node
+                    todo.append(node.id)
+        return list(found.values())
+
+    def sources(self) -> list[SourceNode]:
+        return [n for n in self._nodes.values() if isinstance(n, SourceNode)]
+
+    def queries(self) -> list[QueryNode]:
+        return [n for n in self._nodes.values() if isinstance(n, QueryNode)]
+
+    def caches(self) -> list[CacheNode]:
+        return [n for n in self._nodes.values() if isinstance(n, CacheNode)]
+
+    def targets(self) -> list[TargetNode]:
+        return [n for n in self._nodes.values() if isinstance(n, TargetNode)]
+
+    def _sort(self) -> None:
+        ordered: dict[str, RunningNode] = {}
+
+        def visit(node: RunningNode) -> None:
+            if node.id in ordered:
+                return
+            for name in node.inputs:
+                if name in self._nodes:
+                    visit(self._nodes[name])
+            ordered[node.id] = node
+
+        for node in list(self._nodes.values()):
+            visit(node)
+        self._nodes = ordered
+
+
+def make_operators(plan: Plan, database: Database) -> list[Operator]:
+    """The chain of operators of a plan, first to last."""
+    chain: list[Operator] = []
+
+    def make(node: Node) -> pa.Schema:
+        if isinstance(node, Read):
+            return node.relation.stream_schema
+        input_schema = make(node.input)
+        chain.append(_operator(node, input_schema, database))
+        return chain[-1].schema
+
+    make(plan.root)
+    return chain
+
+
+def make_log(plan: Plan, schema: pa.Schema, *, is_table: bool, max_rows: int | None) -> RelationLog:
+    """A changelog keeps its result, a table all its rows, a stream its last ones."""
+    if plan.is_changelog:
+        return ResultLog(schema)
+    if is_table:
+        return StreamLog(schema, None, None)
+    return StreamLog(schema) if max_rows is None else StreamLog(schema, max_rows, None)
+
+
+def _operator(node: Compute | Aggregate, input_schema: pa.Schema, database: Database) -> Operator:
+    if isinstance(node, Compute):
+        return ComputeOperator(node, input_schema, database)
+    if not node.is_mergeable:
+        return RecomputeOperator(node, input_schema, database)
+    if node.emit == "close":
+        return WindowOperator(node, input_schema, database)
+    return MergeOperator(node, input_schema, database)

@@ -1,0 +1,342 @@
+"""Sources at work: a reader thread each, decoding, and a bounded queue that the epochs take from."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from stream_magic.contracts.format import Format
+from stream_magic.contracts.source import PAYLOAD, BadRow, EndOfSource, Source, SourceBatch
+from stream_magic.core.epoch import Position
+from stream_magic.engine.row_errors import RowError
+from stream_magic.errors import StreamMagicError
+
+QUEUE_ROWS = 200_000
+QUEUE_BYTES = 128_000_000
+_READ_ROWS = 20_000
+_READ_TIMEOUT_S = 0.1
+_BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries
+
+
+@dataclass
+class Decoded:
+    """A batch as the engine takes it: rows of the source's schema, and what was wrong."""
+
+    rows: pa.Table
+    partitions: np.ndarray | None
+    position: Position | None
+    errors: list[RowError] = field(default_factory=list)
+    ended_partitions: tuple[int, ...] = ()
+
+
+class Decoder:
+    """Turns what a source reads into rows of the declared schema."""
+
+    def __init__(self, source: Source, fmt: Format | None, schema: pa.Schema) -> None:
+        self._source = source
+        self._format = fmt
+        self.schema = schema
+        extra = set(source.extra_schema.names)
+        self._decoded_schema = pa.schema([f for f in schema if f.name not in extra])
+
+    def decode(self, batch: SourceBatch) -> Decoded:
+        errors = [_row_error(bad) for bad in batch.errors]
+        rows, partitions = batch.rows, batch.partitions
+        if self._source.takes_format and self._format is not None:
+            rows, partitions, bad = self._decode_payloads(batch, self._format)
+            errors += bad
+        rows = rows.select([n for n in (*self.schema.names, "_weight") if n in rows.column_names])
+        wanted = (
+            self.schema
+            if "_weight" not in rows.column_names
+            else self.schema.append(rows.schema.field("_weight"))
+        )
+        if not rows.schema.equals(wanted):
+            rows = rows.cast(wanted)
+        return Decoded(rows, partitions, batch.position, errors, tuple(batch.ended_partitions))
+
+    def _decode_payloads(
+        self, batch: SourceBatch, fmt: Format
+    ) -> tuple[pa.Table, np.ndarray | None, list[RowError]]:
+        payloads = batch.rows.column(PAYLOAD)
+        payloads = payloads.combine_chunks() if isinstance(payloads, pa.ChunkedArray) else payloads
+        decoded = fmt.decode(payloads, self._decoded_schema)
+        places: Sequence[str] = batch.places or ()
+        bad = [
+            RowError(
+                "SM5000",
+                b.reason,
+                payloads[b.index].as_py() or b"",
+                places[b.index] if places else "",
+            )
+            for b in decoded.bad
+        ]
+        extra = batch.rows.select([n for n in batch.rows.column_names if n != PAYLOAD])
+        partitions = batch.partitions
+        if decoded.good is not None:
+            extra = extra.take(decoded.good)
+            partitions = None if partitions is None else partitions[decoded.good.to_numpy()]
+        rows = decoded.rows
+        for name in extra.column_names:
+            rows = rows.append_column(extra.schema.field(name), extra.column(name))
+        return rows, partitions, bad
+
+
+class Reader:
+    """One source in one thread. `take` is called by the engine; all else happens here.
+
+    Positions run ahead of the engine: after `stop` or a failure reading goes on behind what was taken.
+    """
+
+    def __init__(self, name: str, source: Source, decoder: Decoder) -> None:
+        self.name = name
+        self.source = source
+        self.decoder = decoder
+        self.state = "stopped"
+        self.message = ""
+        self._queue: deque[Decoded] = deque()
+        self._queued_rows = self._queued_bytes = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+        self._is_at_end = False
+        self._taken: Position | None = None
+        self._to_commit: Position | None = None
+        self._begun = self._finished = 0
+        self.on_rows: threading.Event | None = None
+
+    # --- the engine's side ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to read, or goes on behind the last position that was taken."""
+        with self._changed:
+            if self._thread is not None or (
+                self._is_at_end and not self._queue and self.state == "complete"
+            ):
+                return
+            self._is_stopping = False
+            self.state, self.message = "running", ""
+            self._thread = threading.Thread(
+                target=self._run, name=f"stream_magic source {self.name}", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread. What was read but not taken is read again later, if the source can resume."""
+        with self._changed:
+            thread, self._thread = self._thread, None
+            self._is_stopping = True
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join()
+        with self._changed:
+            if self.source.can_resume and not (self._is_at_end and not self._queue):
+                self._queue.clear()
+                self._queued_rows = self._queued_bytes = 0
+                self._is_at_end = False
+            if self.state not in ("complete", "failed"):
+                self.state = "stopped"
+
+    def take(self, max_rows: int | None) -> list[Decoded]:
+        """Whole batches, at least one if there is any, about `max_rows` rows."""
+        taken: list[Decoded] = []
+        rows = 0
+        with self._changed:
+            while self._queue and (max_rows is None or rows < max_rows):
+                batch = self._queue.popleft()
+                taken.append(batch)
+                rows += batch.rows.num_rows
+                self._queued_rows -= batch.rows.num_rows
+                self._queued_bytes -= batch.rows.nbytes
+                self._taken = batch.position if batch.position is not None else self._taken
+            self._changed.notify_all()
+        return taken
+
+    def committed(self) -> None:
+        """What was taken is in a committed epoch."""
+        with self._changed:
+            self._to_commit = self._taken
+
+    @property
+    def has_rows(self) -> bool:
+        return bool(self._queue)
+
+    @property
+    def queued_rows(self) -> int:
+        return self._queued_rows
+
+    @property
+    def is_done(self) -> bool:
+        """At its end, and everything taken."""
+        return self._is_at_end and not self._queue
+
+    def wait_for_read(self, timeout_s: float) -> None:
+        """Returns when a `read` that began after this call has come back, or reading cannot go on."""
+        with self._changed:
+            wanted = self._begun + 1
+            self._changed.wait_for(
+                lambda: self._finished >= wanted or self._is_at_end or self._is_full() or self._thread is None
+                or self.state in ("failed", "reconnecting"),
+                timeout_s,
+            )  # fmt: skip
+
+    # --- the reader's thread -------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause = _BACKOFF_S[0]
+        while not self._is_stopping:
+            try:
+                with self._changed:
+                    position = self._resume_position()
+                self.source.open(position)
+                self._say("running", "")
+                pause = _BACKOFF_S[0]
+                self._read_on()
+            except EndOfSource:
+                with self._changed:
+                    self._is_at_end = True
+                self._say("complete", "")
+                break
+            except StreamMagicError as e:
+                if not e.transient:
+                    self._say("failed", str(e))
+                    break
+                self._say("reconnecting", e.message)
+                self._wait(pause * random.uniform(0.7, 1.3))
+                pause = min(pause * 2, _BACKOFF_S[1])
+            except Exception as e:  # a connector's own fault must not end the app  # noqa: BLE001
+                self._say("failed", f"{type(e).__name__}: {e}")
+                break
+            finally:
+                self._close()
+
+    def _read_on(self) -> None:
+        while not self._is_stopping:
+            with self._changed:
+                self._begun += 1
+                to_commit, self._to_commit = self._to_commit, None
+            if to_commit is not None:
+                self.source.committed(to_commit)
+            batch = self.source.read(_READ_ROWS, _READ_TIMEOUT_S)
+            if batch is not None:
+                self._put(self.decoder.decode(batch))
+            with self._changed:
+                self._finished = self._begun
+                self._changed.notify_all()
+
+    def _put(self, batch: Decoded) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_full() or self._is_stopping)
+            if self._is_stopping:
+                return
+            self._queue.append(batch)
+            self._queued_rows += batch.rows.num_rows
+            self._queued_bytes += batch.rows.nbytes
+            self._changed.notify_all()
+        if self.on_rows is not None:
+            self.on_rows.set()
+
+    def _resume_position(self) -> Position | None:
+        """Behind the last queued batch, else behind what was taken."""
+        for batch in reversed(self._queue):
+            if batch.position is not None:
+                return batch.position
+        return self._taken
+
+    def _is_full(self) -> bool:
+        return self._queued_rows >= QUEUE_ROWS or self._queued_bytes >= QUEUE_BYTES
+
+    def _say(self, state: str, message: str) -> None:
+        with self._changed:
+            self.state, self.message = state, message
+            self._changed.notify_all()
+        if self.on_rows is not None:
+            self.on_rows.set()
+
+    def _wait(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_stopping, seconds)
+
+    def _close(self) -> None:
+        try:
+            self.source.close()
+        except (StreamMagicError, OSError) as e:
+            self.message = self.message or str(e)
+
+
+class LocalReader:
+    """A source that never blocks (memory): read by the engine itself, so that a step takes all that was pushed."""
+
+    def __init__(self, name: str, source: Source, decoder: Decoder) -> None:
+        self.name = name
+        self.source = source
+        self.decoder = decoder
+        self.message = ""
+        self.state = "stopped"
+        self.on_rows: threading.Event | None = None
+        self._is_open = False
+        self._is_at_end = False
+        self._taken: Position | None = None
+
+    def start(self) -> None:
+        if not self._is_open:
+            self.source.open(None)
+            self._is_open = True
+        if not self._is_at_end:
+            self.state = "running"
+
+    def stop(self) -> None:
+        if not self._is_at_end:
+            self.state = "stopped"
+
+    def take(self, max_rows: int | None) -> list[Decoded]:
+        taken: list[Decoded] = []
+        rows = 0
+        while (max_rows is None or rows < max_rows) and not self._is_at_end:
+            try:
+                batch = self.source.read(1_000_000 if max_rows is None else max_rows - rows, 0)
+            except EndOfSource:
+                self._is_at_end = True
+                self.state = "complete"
+                break
+            if batch is None:
+                break
+            taken.append(self.decoder.decode(batch))
+            rows += batch.rows.num_rows
+            self._taken = batch.position
+        return taken
+
+    def committed(self) -> None:
+        if self._taken is not None:
+            self.source.committed(self._taken)
+            self._taken = None
+
+    @property
+    def has_rows(self) -> bool:
+        return self.queued_rows > 0
+
+    @property
+    def queued_rows(self) -> int:
+        return int(getattr(self.source, "pending_rows", 0))
+
+    @property
+    def is_done(self) -> bool:
+        return self._is_at_end
+
+    def wait_for_read(self, timeout_s: float) -> None:
+        del timeout_s
+
+
+def make_reader(name: str, source: Source, decoder: Decoder) -> Reader | LocalReader:
+    kind = LocalReader if source.is_local else Reader
+    return kind(name, source, decoder)
+
+
+def _row_error(bad: BadRow) -> RowError:
+    return RowError("SM5000", bad.reason, bad.raw, bad.position)

@@ -1,0 +1,181 @@
+"""GROUP BY over rows that are only added: partial states are merged by DuckDB.
+
+DuckDB exports the state of nearly every aggregate (EXPORT_STATE) and combines two of them exactly;
+so the state of a group is one row of a table, and an epoch costs the groups that it touches.
+With EMIT ON WINDOW CLOSE the partials of each epoch are only appended, and combined at the close.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from stream_magic.core.change import SEQ_FIELD, WEIGHT, is_hidden
+from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.late import closed_until, without_late
+from stream_magic.engine.state import ArrowInput, Database
+from stream_magic.language.binder import INPUT
+from stream_magic.planner.nodes import WINDOW_END, Aggregate
+
+
+class GroupTables:
+    """Names and SQL pieces that all GROUP BY operators share."""
+
+    def __init__(self, plan: Aggregate, input_schema: pa.Schema, database: Database) -> None:
+        self.database = database
+        self.number = database.number()
+        self.input = ArrowInput(input_schema)
+        self.input_name = f"_in{self.number}"
+        database.register(self.input_name, self.input)
+        self.source = _renamed(plan.input_sql, self.input_name)
+        self.keys = list(plan.keys)
+        self.shown = [k for k in plan.keys if k != WINDOW_END]
+        self.key_list = ", ".join(self.keys)
+        self.group_by = f"GROUP BY {self.key_list}" if self.keys else ""
+        self.names = [f.name for f in plan.schema if not is_hidden(f.name)]
+
+    def equal(self, left: str, right: str) -> str:
+        """Keys are equal as GROUP BY sees them: NULL is a value."""
+        return (
+            " AND ".join(f"{left}.{k} IS NOT DISTINCT FROM {right}.{k}" for k in self.keys)
+            or "true"
+        )
+
+    def numbered(self, rows: pa.Table, seq: int, schema: pa.Schema) -> pa.Table:
+        """Adds the arrival number before the weight, and gives the rows their final types."""
+        seqs = pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows)
+        at = rows.column_names.index(WEIGHT) if WEIGHT in rows.column_names else rows.num_columns
+        return rows.add_column(at, SEQ_FIELD, seqs).cast(schema)
+
+    def close(self, *tables: str) -> None:
+        for table in tables:
+            self.database.execute(f"DROP TABLE IF EXISTS {table}")
+        self.database.unregister(self.input_name)
+
+
+class MergeOperator(Operator):
+    """EMIT CHANGES: one row of states for each group; the old result is taken back, the new one given."""
+
+    def __init__(self, plan: Aggregate, input_schema: pa.Schema, database: Database) -> None:
+        self._plan = plan
+        self._t = t = GroupTables(plan, input_schema, database)
+        self._states = [f"s{i}" for i in range(len(plan.calls))]
+        self._state, self._delta = f"g{t.number}", f"d{t.number}"
+        partials = ", ".join(
+            [
+                *t.keys,
+                *(f"{c.state_sql} AS {s}" for c, s in zip(plan.calls, self._states, strict=True)),
+            ]
+        )
+        select = f"SELECT {partials} FROM {t.source} {t.group_by}"
+        database.execute(f"CREATE TABLE {self._state} AS {select} LIMIT 0")
+        database.execute(f"CREATE TABLE {self._delta} AS FROM {self._state}")
+        database.execute(f"PREPARE p{t.number} AS INSERT INTO {self._delta} {select}")
+        database.execute(f"PREPARE c{t.number} AS {self._changes_sql()}")
+        self.schema = plan.schema
+
+    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
+        rows = (
+            without_late(delta, self._plan.lateness_us, turn) if self._plan.is_windowed else delta
+        )
+        out = self.schema.empty_table()
+        if rows.num_rows:
+            out = self._merge(rows, turn)
+        if self._plan.is_windowed:
+            self._forget(turn)
+        return out
+
+    def initial(self, turn: Turn) -> pa.Table | None:
+        if self._t.keys:
+            return None
+        return self._merge(self._t.input.table.schema.empty_table(), turn)
+
+    def close(self) -> None:
+        number = self._t.number
+        self._t.database.execute(f"DEALLOCATE p{number}")
+        self._t.database.execute(f"DEALLOCATE c{number}")
+        self._t.close(self._state, self._delta)
+
+    def _merge(self, rows: pa.Table, turn: Turn) -> pa.Table:
+        t = self._t
+        t.input.table = rows
+        t.database.execute(f"EXECUTE p{t.number}")
+        changes = t.database.arrow(f"EXECUTE c{t.number}")
+        combined = ", ".join(f"{s} = combine(g.{s}, d.{s})" for s in self._states)
+        matched = f"WHEN MATCHED THEN UPDATE SET {combined} " if combined else ""
+        columns = ", ".join(f"d.{c}" for c in [*t.keys, *self._states])
+        t.database.execute(
+            f"MERGE INTO {self._state} AS g USING {self._delta} AS d ON {t.equal('g', 'd')} "
+            f"{matched}WHEN NOT MATCHED THEN INSERT VALUES ({columns})"
+        )
+        t.database.execute(f"DELETE FROM {self._delta}")
+        return t.numbered(changes, turn.last_seq, self.schema)
+
+    def _changes_sql(self) -> str:
+        """Old results with -1, new ones with +1, of groups whose result changed."""
+        t, calls = self._t, list(zip(self._plan.calls, self._states, strict=True))
+        keys = ", ".join(f"d.{k}" for k in t.keys)
+        pairs = ", ".join(
+            f"finalize(g.{s}) AS old_{s}, finalize(combine(g.{s}, d.{s})) AS new_{s}"
+            for _, s in calls
+        )
+        joined = ", ".join(p for p in (keys, pairs, "g.present IS NOT NULL AS was_there") if p)
+        changed = " OR ".join(
+            ["NOT was_there", *(f"old_{s} IS DISTINCT FROM new_{s}" for _, s in calls)]
+        )
+        old = ", ".join([*t.shown, *(f"old_{s} AS {c.name}" for c, s in calls)])
+        new = ", ".join([*t.shown, *(f"new_{s} AS {c.name}" for c, s in calls)])
+        return (
+            f"WITH j AS MATERIALIZED (SELECT {joined} FROM {self._delta} AS d "
+            f"LEFT JOIN (SELECT *, 1 AS present FROM {self._state}) AS g ON {t.equal('d', 'g')}) "
+            f"SELECT {old}, -1::BIGINT AS {WEIGHT} FROM j WHERE was_there AND ({changed}) "
+            f"UNION ALL SELECT {new}, 1::BIGINT AS {WEIGHT} FROM j WHERE {changed}"
+        )
+
+    def _forget(self, turn: Turn) -> None:
+        """Drops the state of closed windows; their rows stay in the result."""
+        until = closed_until(turn.watermark_us, self._plan.lateness_us)
+        if until is not None:
+            self._t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
+
+
+class WindowOperator(Operator):
+    """EMIT ON WINDOW CLOSE: partials are appended, combined once when the watermark passes the window."""
+
+    def __init__(self, plan: Aggregate, input_schema: pa.Schema, database: Database) -> None:
+        self._plan = plan
+        self._t = t = GroupTables(plan, input_schema, database)
+        states = [(c, f"s{i}") for i, c in enumerate(plan.calls)]
+        self._state = f"g{t.number}"
+        partials = ", ".join([*t.keys, *(f"{c.state_sql} AS {s}" for c, s in states)])
+        select = f"SELECT {partials} FROM {t.source} {t.group_by}"
+        database.execute(f"CREATE TABLE {self._state} AS {select} LIMIT 0")
+        database.execute(f"PREPARE p{t.number} AS INSERT INTO {self._state} {select}")
+        results = ", ".join(
+            [*t.shown, *(f"finalize(combine_aggr({s})) AS {c.name}" for c, s in states)]
+        )
+        self._close_sql = f"SELECT {results} FROM {self._state} WHERE {WINDOW_END} <= {{until}} {t.group_by} ORDER BY {WINDOW_END}"
+        self.schema = plan.schema
+
+    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
+        t = self._t
+        rows = without_late(delta, self._plan.lateness_us, turn)
+        if rows.num_rows:
+            t.input.table = rows
+            t.database.execute(f"EXECUTE p{t.number}")
+        until = closed_until(turn.watermark_us, self._plan.lateness_us)
+        if until is None:
+            return self.schema.empty_table()
+        out = t.database.arrow(self._close_sql.format(until=until))
+        if out.num_rows:
+            t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
+        return t.numbered(out, turn.last_seq, self.schema)
+
+    def close(self) -> None:
+        self._t.database.execute(f"DEALLOCATE p{self._t.number}")
+        self._t.close(self._state)
+
+
+def _renamed(input_sql: str, name: str) -> str:
+    """The planner's text ends in `FROM _in)`."""
+    head, _, tail = input_sql.rpartition(INPUT)
+    return head + name + tail

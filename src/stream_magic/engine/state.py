@@ -1,0 +1,87 @@
+"""The engine's DuckDB database: state tables, caches, one transaction an epoch.
+
+An input of a prepared statement is registered once and its table swapped: registering a name again
+under a prepared statement silently reads the old data (measured on DuckDB 2.0.0).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+from stream_magic.language.binder import quote
+
+CACHES = "caches"
+
+
+class ArrowInput:
+    """An Arrow table that a prepared statement reads; `table` is swapped every epoch."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.table = schema.empty_table()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        return self.table.schema.__arrow_c_schema__()
+
+
+class Database:
+    """One in-memory DuckDB for an app. Its main connection belongs to the thread that runs the epoch."""
+
+    def __init__(self) -> None:
+        self._con = duckdb.connect()
+        self._con.execute(f"CREATE SCHEMA {CACHES}")
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        """A number that no other table or statement has."""
+        return next(self._numbers)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own: reads what is committed, one thread at a time."""
+        return self._con.cursor()
+
+    def register(self, name: str, source: ArrowInput) -> None:
+        self._con.register(name, source)
+
+    def unregister(self, name: str) -> None:
+        self._con.unregister(name)
+
+    def execute(self, sql: str) -> None:
+        self._con.execute(sql).fetchall()
+
+    def arrow(self, sql: str) -> pa.Table:
+        return self._con.sql(sql).to_arrow_table()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what the epoch does to the state."""
+        self._con.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._con.execute("ROLLBACK")
+            raise
+        self._con.execute("COMMIT")
+
+    def replace_cache(self, cache_id: str, rows: pa.Table) -> None:
+        """Swaps a cache's rows; prepared lookups see the new ones from their next execution on."""
+        self._con.register("_load", rows)
+        try:
+            self._con.execute(
+                f"CREATE OR REPLACE TABLE {CACHES}.{quote(cache_id)} AS SELECT * FROM _load"
+            )
+        finally:
+            self._con.unregister("_load")
+
+    def drop_cache(self, cache_id: str) -> None:
+        self._con.execute(f"DROP TABLE IF EXISTS {CACHES}.{quote(cache_id)}")
+
+    def close(self) -> None:
+        self._con.close()

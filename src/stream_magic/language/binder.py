@@ -1,0 +1,238 @@
+"""Names and types of a query, told by DuckDB itself.
+
+The binder keeps an empty DuckDB database. For each query it makes empty tables that look like the
+relations in FROM, runs the query there and reads names, types and errors, then rolls back. DuckDB
+gives its errors as JSON with a byte position; they become ours, with a caret in the cell.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from stream_magic.errors import LanguageError, Span
+
+INPUT = "_in"  # the name under which an operator reads its input
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names, DuckDB types and Arrow types of a result."""
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    schema: pa.Schema
+
+
+@dataclass(frozen=True)
+class EmptyTable:
+    """A table to bind against.
+
+    Attributes:
+        name: as it stands in the query.
+        select: gives its columns, without rows.
+        schema_name: a DuckDB schema, or ''.
+        shown: the columns to name in messages.
+    """
+
+    name: str
+    select: str
+    schema_name: str = ""
+    shown: tuple[str, ...] = ()
+
+    @property
+    def sql_name(self) -> str:
+        return (
+            f"{quote(self.schema_name)}.{quote(self.name)}"
+            if self.schema_name
+            else quote(self.name)
+        )
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def typed_columns(names: Iterable[str], types: Iterable[str], suffix: str = "") -> str:
+    """`SELECT NULL::type AS name ...`: a table of these columns without rows."""
+    items = [f"CAST(NULL AS {t}) AS {quote(n)}" for n, t in zip(names, types, strict=True)]
+    return f"SELECT {', '.join(items)}{suffix} LIMIT 0"
+
+
+class Binder:
+    """Asks an empty DuckDB. Safe to use from several threads, one at a time."""
+
+    def __init__(self) -> None:
+        self._con = duckdb.connect()
+        self._con.execute("SET errors_as_json = true")
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        self._con.close()
+
+    def bind(self, text: str, tables: Iterable[EmptyTable], span: Span) -> Columns:
+        """Names and types of a SELECT as the user wrote it.
+
+        Args:
+            text: the query; offsets in it are offsets in `span`.
+            tables: what stands in its FROM.
+            span: where `text` stands in the cell, for carets.
+
+        Raises:
+            LanguageError: SM2xxx.
+        """
+        tables = list(tables)
+        with self._tables(tables):
+            try:
+                return self._columns(text)
+            except duckdb.Error as e:
+                raise self._translate(e, span, tables) from None
+
+    def columns(self, sql: str, tables: Iterable[EmptyTable] = ()) -> Columns:
+        """Names and types of SQL that the planner wrote.
+
+        Raises:
+            duckdb.Error: as it is.
+        """
+        with self._tables(list(tables)):
+            return self._columns(sql)
+
+    def can_run(self, sql: str, tables: Iterable[EmptyTable]) -> bool:
+        """Whether DuckDB takes this statement."""
+        with self._tables(list(tables)):
+            try:
+                self._con.execute(sql)
+            except duckdb.Error:
+                return False
+            return True
+
+    def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
+        """The DuckDB types that an Arrow schema is read as."""
+        with self._lock:
+            self._con.register("_arrow", schema.empty_table())
+            try:
+                return tuple(str(row[1]) for row in self._con.execute("DESCRIBE _arrow").fetchall())
+            finally:
+                self._con.unregister("_arrow")
+
+    def type_of(self, type_text: str, span: Span) -> tuple[str, pa.DataType]:
+        """A declared type in DuckDB's own spelling, and in Arrow.
+
+        Raises:
+            LanguageError: SM2004 there is no such type.
+        """
+        with self._lock:
+            try:
+                columns = self._columns(f"SELECT CAST(NULL AS {type_text}) AS c LIMIT 0")
+            except duckdb.Error:
+                hint = "types are DuckDB's: BIGINT, DECIMAL(12, 2), VARCHAR, TIMESTAMP, STRUCT(a INT), INT[] ..."
+                raise LanguageError(
+                    "SM2004", f"there is no type '{type_text}'", hint=hint, span=span
+                ) from None
+        return columns.types[0], columns.schema.field(0).type
+
+    def interval_us(self, interval_sql: str) -> int:
+        """A constant interval in microseconds.
+
+        Raises:
+            duckdb.Error: it is none.
+        """
+        with self._lock:
+            row = self._con.execute(
+                f"SELECT epoch_us(TIMESTAMP '1970-01-01' + ({interval_sql})), ({interval_sql})::INTERVAL"
+            ).fetchone()
+        if row is None or row[0] is None:
+            raise duckdb.InvalidInputException("NULL")
+        return int(row[0])
+
+    def aggregate_names(self) -> frozenset[str]:
+        """Names of DuckDB's aggregate functions, lower case."""
+        with self._lock:
+            rows = self._con.execute(
+                "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
+            ).fetchall()
+        return frozenset(str(r[0]).lower() for r in rows)
+
+    def volatile_names(self) -> frozenset[str]:
+        """Names of scalar functions that may answer differently each time, lower case."""
+        with self._lock:
+            rows = self._con.execute(
+                "SELECT DISTINCT function_name FROM duckdb_functions() "
+                "WHERE function_type = 'scalar' AND stability <> 'CONSISTENT'"
+            ).fetchall()
+        return frozenset(str(r[0]).lower() for r in rows)
+
+    @contextmanager
+    def _tables(self, tables: list[EmptyTable]) -> Iterator[None]:
+        with self._lock:
+            self._con.execute("BEGIN")
+            try:
+                for table in tables:
+                    if table.schema_name:
+                        self._con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(table.schema_name)}")
+                    self._con.execute(f"CREATE TABLE {table.sql_name} AS {table.select}")
+                yield
+            finally:
+                self._con.execute("ROLLBACK")
+
+    def _columns(self, sql: str) -> Columns:
+        result = self._con.sql(sql)
+        names, types = tuple(result.columns), tuple(str(t) for t in result.types)
+        return Columns(names, types, result.to_arrow_table().schema)
+
+    def _translate(
+        self, error: duckdb.Error, span: Span, tables: list[EmptyTable]
+    ) -> LanguageError:
+        _, _, body = str(error).partition(": ")
+        try:
+            info = json.loads(body)
+        except ValueError:
+            return LanguageError("SM2001", str(error).splitlines()[0], span=span)
+        message = str(info.get("exception_message", error))
+        place = _place(span, info)
+        name = info.get("name", "")
+        candidates = [
+            c.strip(' "') for c in str(info.get("candidates", "")).split(",") if c.strip()
+        ]
+        if info.get("error_subtype") == "COLUMN_NOT_FOUND":
+            return _unknown_column(name, candidates, place, tables)
+        if info.get("error_subtype") == "MISSING_ENTRY" and "Function" in str(info.get("type", "")):
+            hint = f"did you mean '{candidates[0]}'?" if candidates else None
+            return LanguageError("SM2005", f"there is no function '{name}'", hint=hint, span=place)
+        first, _, rest = message.partition("\n")
+        return LanguageError("SM2001", first, hint=rest.strip() or None, span=place)
+
+
+def _place(span: Span, info: dict[str, object]) -> Span:
+    """DuckDB counts bytes from the query's start."""
+    location = info.get("location")
+    if location is None:
+        return span
+    offset, length = json.loads(str(location))
+    query = span.text[span.start : span.end].encode()
+    start = min(span.start + len(query[:offset].decode(errors="ignore")), span.end)
+    end = start + len(query[offset : offset + length].decode(errors="ignore"))
+    return Span(span.text, start, max(end, start + 1))
+
+
+def _unknown_column(
+    name: str, candidates: list[str], span: Span, tables: list[EmptyTable]
+) -> LanguageError:
+    known = [c for t in tables for c in t.shown]
+    close = difflib.get_close_matches(name, known, n=1) or candidates[:1]
+    note = "; ".join(f"{t.name} has: {', '.join(t.shown)}" for t in tables if t.shown)
+    hint = f"did you mean '{close[0]}'?" if close else None
+    return LanguageError("SM2003", f"unknown column '{name}'", hint=hint, span=span, note=note)
