@@ -114,7 +114,7 @@ class MemorySource(Source):
     def end(self) -> None:
         """No more rows come: when all are read, the source is at its end."""
         with self._changed:
-            self._ended = True
+            self._ended = self.is_bounded = True
             self._changed.notify_all()
 
     @property
