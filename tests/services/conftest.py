@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from servers.kafka import KafkaServer
+from support.mysql import database, mariadb  # noqa: F401 - fixtures
 
 QUIET = {"log_level": 0}  # the library's threads must not write between pytest's lines
 _numbers = itertools.count(1)

@@ -56,12 +56,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to read. `is_transactional` is False for engines that a snapshot cannot freeze."""
+    """A table to read.
+
+    Attributes:
+        database: of the table.
+        name: of the table.
+        columns: to read.
+        is_transactional: False for engines that a snapshot cannot freeze.
+        computed: columns that are not stored; the log names them, but has no values.
+    """
 
     database: str
     name: str
     columns: tuple[Column, ...]
     is_transactional: bool = True
+    computed: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:
@@ -146,14 +155,15 @@ def _describe(cursor: Any, database: str, name: str, engine: str) -> Table:
         " ORDER BY ordinal_position",
         (database, name),
     )
-    columns = []
+    columns, computed = [], set()
     for column, data_type, column_type, precision, scale, extra in cursor.fetchall():
-        # A computed column that is not stored is not in the log either.
-        if "VIRTUAL" in str(extra).upper():
+        if "VIRTUAL" in _text(extra).upper():
+            computed.add(column)
             continue
         kind, full = _text(data_type).lower(), _text(column_type).lower()
         columns.append(Column(column, kind, arrow_type(kind, full, precision, scale)))
-    return Table(database, name, tuple(columns), engine.upper() in ("INNODB", "ROCKSDB"))
+    is_transactional = engine.upper() in ("INNODB", "ROCKSDB")
+    return Table(database, name, tuple(columns), is_transactional, frozenset(computed))
 
 
 def _text(value: Any) -> str:
