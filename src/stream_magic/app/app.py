@@ -270,11 +270,10 @@ class App:
     def _apply(self, draft: Draft) -> None:
         """The draft becomes real between two epochs."""
         with self._engine.between_epochs():
-            made = {name: make() for name, make in draft.makers.items()}
             for name in [*reversed(list(draft.makers)), *draft.dropped]:
                 self._engine.remove(name)
-            for node in made.values():
-                self._engine.add(node)
+            for make in draft.makers.values():
+                self._engine.add(make())
             self._catalog, self._definitions = draft.catalog, draft.definitions
             self._secrets, self._settings = draft.secrets, draft.settings
             self.warnings = draft.warnings

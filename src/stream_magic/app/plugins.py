@@ -56,10 +56,16 @@ class Plugins:
         kind, given = self._connector(s.options, draft, s)
         plugin = registry.source(kind, _span_of(s.options, "connector"))
         options = _parse(plugin.options_type, given, f"connector '{kind}'", s)
-        fmt = self._format(s.format, takes_format=plugin.takes_format, kind=kind, draft=draft)
+        fmt = self._format(
+            s.format,
+            takes_format=plugin.takes_format,
+            default=plugin.default_format,
+            kind=kind,
+            draft=draft,
+        )
         columns = self._declared(s)
         source = self._make_source(plugin, options, s, fmt, columns, given)
-        lent = columns or self._lent(source, draft)
+        lent = columns or (self._lent(source, draft) if plugin.takes_format else None)
         if lent is not None and columns is None:
             source = self._make_source(plugin, options, s, fmt, lent, given)
         self._check(source.check, is_sure=lent is not None)
@@ -75,7 +81,9 @@ class Plugins:
         plugin = registry.cache(kind, _span_of(s.options, "connector"))
         options = _parse(plugin.options_type, given, f"cache connector '{kind}'", s)
         fmt = (
-            self._format(s.format, takes_format=False, kind=kind, draft=draft) if s.format else None
+            self._format(s.format, takes_format=False, default=None, kind=kind, draft=draft)
+            if s.format
+            else None
         )
         context = CacheContext(s.name.text, self._app, self._clock, fmt, secrets_in(given))
         cache = plugin(options, context)
@@ -99,7 +107,13 @@ class Plugins:
         if "key" in given and "key" not in {f.name for f in fields(plugin.options_type)}:
             given = {n: v for n, v in given.items() if n != "key"}
         options = _parse(plugin.options_type, given, f"connector '{kind}'", s)
-        fmt = self._format(s.format, takes_format=plugin.takes_format, kind=kind, draft=draft)
+        fmt = self._format(
+            s.format,
+            takes_format=plugin.takes_format,
+            default=plugin.default_format,
+            kind=kind,
+            draft=draft,
+        )
         context = TargetContext(
             name=s.name.text, app=self._app, state_id=self._state_id, clock=self._clock, schema=reads.schema,
             mode=mode, key=key if mode == "upsert" else (), format=fmt, secrets=secrets_in(given),
@@ -130,12 +144,18 @@ class Plugins:
         return str(kind), given
 
     def _format(
-        self, clause: FormatClause | None, *, takes_format: bool, kind: str, draft: Draft
+        self,
+        clause: FormatClause | None,
+        *,
+        takes_format: bool,
+        default: str | None,
+        kind: str,
+        draft: Draft,
     ) -> Format | None:
         if clause is None:
-            if not takes_format:
+            if not takes_format or default is None:
                 return None
-            plugin = registry.format("json")
+            plugin = registry.format(default)
             return plugin(plugin.options_type())
         if not takes_format and kind not in registry.names("caches"):
             raise ConfigError(
@@ -189,7 +209,7 @@ class Plugins:
 
     def _lent(self, source: Source, draft: Draft) -> pa.Schema | None:
         """A target of the same app that writes what this source reads knows the columns."""
-        if not source.address or not source.takes_format:
+        if not source.address:
             return None
         for definition in draft.definitions.values():
             if definition.address == source.address:

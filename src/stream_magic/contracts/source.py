@@ -89,6 +89,8 @@ class Source(ABC):
     A source that decodes by itself with `context.format` (files: each has its own header) says True
     as a class and False as an instance; then it gives `schema()`, whole rows, and bad ones in `errors`.
     """
+    default_format: ClassVar[str | None] = "json"
+    """The format without a FORMAT clause; None if the source finds it out (by a file's extension)."""
     is_changelog: bool = False
     """True if `rows` carries `_weight` (+1, -1)."""
     is_bounded: bool = False

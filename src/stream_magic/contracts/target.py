@@ -54,6 +54,8 @@ class Target(ABC):
 
     options_type: ClassVar[type[Options]] = Options
     takes_format: ClassVar[bool] = False
+    default_format: ClassVar[str | None] = "json"
+    """The format without a FORMAT clause; None if the target finds it out (by a file's extension)."""
     modes: ClassVar[frozenset[Mode]] = frozenset({"append"})
     """What it can take. An option `key` of the statement asks for upsert."""
     detail: str = ""

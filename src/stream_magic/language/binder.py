@@ -153,8 +153,8 @@ class Binder:
         with self._lock:
             row = self._con.execute(
                 f"SELECT epoch_us(TIMESTAMP '1970-01-01' + ({interval_sql})), ({interval_sql})::INTERVAL"
-            ).fetchone()
-        if row is None or row[0] is None:
+            ).fetchall()[0]
+        if row[0] is None:
             raise duckdb.InvalidInputException("NULL")
         return int(row[0])
 

@@ -75,6 +75,7 @@ class GeneratorSource(Source):
     def __init__(self, options: GeneratorOptions, context: SourceContext) -> None:
         super().__init__(options, context)
         self.detail = f"generator, {options.template}"
+        self.is_bounded = options.rows is not None or options.template != "shop_orders"
         self._next = 0
         self._start_us = 0
         self._table: pa.Table | None = None

@@ -115,6 +115,7 @@ class KafkaSource(Source):
         self._just_ended: list[int] = []
         self._is_origin_untold = False
         self._looked_at_s = 0.0
+        self.is_bounded = options.bounded
         self.address = options.address
         self.detail = f"kafka, topic {options.topic}"
         if options.is_embedded:
