@@ -71,6 +71,12 @@ class NotebookPage:
     def output(self, index: int) -> Any:
         return self.cell(index).locator(".jp-OutputArea-output")
 
+    def show(self, index: int) -> Any:
+        """Scrolls a cell's output to the foot of the window."""
+        output = self.output(index)
+        output.evaluate("node => node.scrollIntoView({ block: 'end' })")
+        return output
+
     def run_all(self) -> None:
         """Runs every cell, and waits until each has its number."""
         self._start()
@@ -97,6 +103,7 @@ class NotebookPage:
         )
         light = "true" if name.endswith("Light") else "false"
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
 
 def _free_port() -> int:
@@ -111,11 +118,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     home = tmp_path_factory.mktemp("lab")
     folder = home / "notebooks"
     folder.mkdir()
-    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text(
-        json.dumps({"fetchNews": "false", "checkForUpdates": False})
-    )
+    _set(home, "apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False})
+    # Cells out of sight are not in the page otherwise, and a test could not look at them.
+    _set(home, "notebook-extension/tracker", {"windowingMode": "none"})
     running = Lab(folder, _free_port(), secrets.token_hex(16), home / "lab.log")
     environment = {
         **os.environ,
@@ -145,6 +150,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _set(home: Path, plugin: str, settings: dict[str, Any]) -> None:
+    path = home / "settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(settings))
 
 
 def _wait_until_up(lab: Lab, process: subprocess.Popen[bytes]) -> None:
@@ -190,6 +201,7 @@ def open_notebook(lab: Lab, page: Page) -> Iterator[Callable[[str], NotebookPage
             '.jp-NotebookPanel-toolbar .jp-Notebook-ExecutionIndicator[data-status="idle"]'
         )
         idle.wait_for(timeout=START_S * 1000)
+        page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
         return NotebookPage(page)
 
     yield open_it

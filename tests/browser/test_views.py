@@ -127,6 +127,7 @@ def test_tables_change_while_no_cell_runs(notebook: Any, page: Page) -> None:
         ),
     )
     changes(page, lambda: opened.output(3).locator(".sm-figure div").inner_text())
+    opened.show(3)
     shoot(page, "tables-light")
     opened.set_theme("JupyterLab Dark")
     shoot(page, "tables-dark")
@@ -141,9 +142,107 @@ def test_a_chart_follows_its_feed_and_its_theme(notebook: Any, page: Page) -> No
     paths = chart.locator(".bqplot path.line")
     expect(paths).to_have_count(5)
     changes(page, lambda: paths.first.get_attribute("d"))
+    opened.show(2)
     shoot(page, "chart-light")
     opened.set_theme("JupyterLab Dark")
     expect(chart.locator(".sm-legend [role=switch]")).to_have_count(5)
     shoot(page, "chart-dark")
     chart.locator(".sm-legend [role=switch]").first.click()
     expect(chart.locator(".sm-legend [role=switch]").first).to_have_attribute("aria-checked", "false")
+
+
+GRAPH = """
+def node(name, kind, detail, inputs=(), lookups=(), state="running", rows_per_s=0.0, lag_s=None, rows=0, errors=0, message=""):
+    return GraphNode(name, kind, detail, tuple(inputs), tuple(lookups), FeedStatus(state, rows, rows_per_s, lag_s, errors, 1, message))
+
+def shop(r, more=()):
+    return [
+        node("orders", "source", "mysql-cdc, shop.orders", rows_per_s=r, lag_s=.086),
+        node("access_log", "source", "file, access.log", rows_per_s=796, lag_s=.041),
+        node("products", "cache", "database, every 5 minutes", rows=18204, lag_s=125),
+        node("enriched", "stream", "lookup join with products", ["orders", "products"], ["products"], rows_per_s=r, lag_s=.091, errors=3),
+        node("hits", "stream", "parse, 2 filters", ["access_log"], rows_per_s=781, lag_s=.044),
+        node("not_loc10", "stream", "WHERE location_id <> 10", ["enriched"], rows_per_s=371, lag_s=.093),
+        node("revenue", "table", "TUMBLE 10 s by category", ["enriched"], rows_per_s=.8, lag_s=3.2),
+        node("slow_paths", "table", "TUMBLE 1 min by path", ["hits"], rows_per_s=4.2, lag_s=12),
+        node("csv_files", "target", "file, 1 file a minute", ["not_loc10"], rows_per_s=208, lag_s=14.2),
+        node("to_kafka", "target", "kafka, topic orders", ["enriched"], rows_per_s=r, lag_s=.118),
+        node("revenue_drop", "target", "memory", ["revenue"], state="waiting"),
+        *more]
+
+app = HandAppFeed("shop", shop(412))
+
+def flowing():
+    while True:
+        time.sleep(.2)
+        app.set(shop(rng.randint(390, 430), extra))
+
+extra = []
+threading.Thread(target=flowing, daemon=True).start()
+"""
+
+
+def test_a_graph_shows_rates_and_keeps_its_places(notebook: Any, page: Page) -> None:
+    opened = notebook(GRAPH, "views.show_app(app)")
+    graph = opened.output(2)
+    cards = graph.locator(".sm-node")
+    expect(cards).to_have_count(11)
+    changes(page, lambda: graph.locator("[data-name=orders] b").inner_text())
+    opened.show(2)
+    shoot(page, "graph-light")
+    before = {c.get_attribute("data-name"): c.get_attribute("style") for c in cards.all()}
+    page.evaluate(
+        "code => { const nb = window.jupyterapp.shell.currentWidget; nb.sessionContext.session.kernel.requestExecute({ code }); }",
+        "extra.append(node('errors_1m', 'table', 'TUMBLE 1 min', ['hits'], state='reconnecting', message='orders lost 127.0.0.1:3306. Attempt 3 in 8 s. Position kept.'))",
+    )
+    expect(cards).to_have_count(12)
+    places = {n: s.split("top")[1] for n, s in before.items()}
+    for card in cards.all():
+        name = card.get_attribute("data-name")
+        if name in places:
+            assert card.get_attribute("style").split("top")[1] == places[name]
+    opened.set_theme("JupyterLab Dark")
+    shoot(page, "graph-dark")
+
+
+def test_every_state_has_its_words(notebook: Any, page: Page) -> None:
+    opened = notebook(
+        NEVER,
+        "views.show_table(empty)",
+        "views.show_table(lost)",
+        "views.show_table(failed)",
+        "views.show_chart(empty, 'line', {'y': 'qty'})",
+    )
+    expect(opened.output(2).locator("[role=status]")).to_contain_text("Waiting for rows from late_orders")
+    expect(opened.output(3).locator(".sm-banner")).to_contain_text("Attempt 3 in 8 s.")
+    expect(opened.output(3).locator("[data-state=reconnecting]")).to_have_count(1)
+    expect(opened.output(4).locator("[role=alert]")).to_contain_text("SM5002")
+    expect(opened.output(5).locator("[role=status]")).to_contain_text("Waiting for rows")
+    opened.show(5)
+    shoot(page, "states-light")
+    opened.set_theme("JupyterLab Dark")
+    shoot(page, "states-dark")
+
+
+def test_rows_stand_still_while_somebody_reads(notebook: Any, page: Page) -> None:
+    opened = notebook("views.show_table(orders)")
+    table = opened.show(1).locator(".sm-root")
+    scroll = table.locator(".sm-scroll")
+    expect(table.locator("td[role=gridcell]").first).to_be_visible()
+    scroll.evaluate("n => { n.scrollTop = 9000 }")
+    expect(table.locator(".sm-foot")).to_contain_text("Frozen while you read")
+    expect(table.locator(".sm-foot")).to_contain_text(re.compile(r"[1-9]\d* new rows?"))
+    assert table.locator("tbody tr").count() < 40, "only the rows in sight are in the page"
+    rows = scroll.inner_text()
+    changes(page, lambda: table.locator(".sm-foot").inner_text())
+    assert scroll.inner_text() == rows
+    shoot(page, "frozen-light")
+    table.locator("[data-action=newest]").click()
+    expect(table.locator(".sm-foot")).to_contain_text("rows shown")
+    table.locator(".sm-fold").first.click()
+    expect(table.locator(".sm-open").first).to_be_visible()
+    expect(table.locator(".sm-foot")).to_contain_text("Frozen while you read")
+    shoot(page, "opened-light")
+    page.keyboard.press("Escape")
+    changes(page, lambda: table.locator("td[role=gridcell]").first.inner_text())
+    assert page.evaluate("() => document.querySelectorAll('.sm-root img').length") == 0
