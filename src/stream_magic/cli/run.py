@@ -1,0 +1,115 @@
+"""`stream-magic run FILE`: the statements of a file or a notebook, without a notebook."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_magic.app.app import App
+from stream_magic.cli.text import status_text
+from stream_magic.errors import ConfigError
+
+_LOOK_S = 0.2
+_PRINT_S = 5.0
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell of statements, or a query with a name."""
+
+    text: str
+    app: str
+    query: str = ""
+
+
+def run_file(path: Path, seconds: float | None, *, is_quiet: bool) -> int:
+    """Runs until all sources have ended, `seconds` have passed, or a signal comes; then stops in order.
+
+    Returns:
+        1 if a node failed, else 0.
+    """
+    apps: dict[str, App] = {}
+    for cell in _cells(path):
+        app = apps.setdefault(cell.app, App(cell.app))
+        if cell.query:
+            app.create_query(cell.query, cell.text)
+        else:
+            app.execute(cell.text)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    for app in apps.values():
+        app.start()
+    _wait(list(apps.values()), stop, seconds, is_quiet=is_quiet)
+    failed = False
+    for app in apps.values():
+        app.stop()
+        status = app.status()
+        failed |= any(s["state"] == "failed" for s in status.values())
+        if not is_quiet or failed:
+            print(status_text(status), flush=True)
+        app.close()
+    return 1 if failed else 0
+
+
+def _wait(apps: list[App], stop: threading.Event, seconds: float | None, *, is_quiet: bool) -> None:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    next_print = time.monotonic() + _PRINT_S
+    while not stop.wait(_LOOK_S):
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            return
+        if all(_has_ended(app) for app in apps):
+            for app in apps:
+                app.drain()
+            return
+        if not is_quiet and now >= next_print:
+            print(*(status_text(app.status()) for app in apps), sep="\n", end="\n\n", flush=True)
+            next_print = now + _PRINT_S
+
+
+def _has_ended(app: App) -> bool:
+    sources = [s for s in app.status().values() if s["kind"] == "source"]
+    return all(s["state"] in ("complete", "failed") for s in sources)
+
+
+def _cells(path: Path) -> list[_Cell]:
+    if not path.is_file():
+        raise ConfigError(
+            "SM7050", f"there is no file {path}", hint="give the path of a .sql file or a notebook"
+        )
+    if path.suffix == ".sql":
+        return [_Cell(path.read_text(encoding="utf-8"), path.stem)]
+    if path.suffix == ".ipynb":
+        return _notebook_cells(path)
+    raise ConfigError(
+        "SM7051", f"{path.name} is neither .sql nor .ipynb", hint="give a .sql file or a notebook"
+    )
+
+
+def _notebook_cells(path: Path) -> list[_Cell]:
+    """The `%%stream` and `%%cq` cells; other cells are the notebook's own business."""
+    found: list[_Cell] = []
+    app = "main"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for number, cell in enumerate(cells):
+        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+        head, _, body = source.lstrip().partition("\n")
+        words = shlex.split(head) if head.startswith("%%") else []
+        if cell["cell_type"] != "code" or not words or words[0] not in ("%%stream", "%%cq"):
+            continue
+        if words[0] == "%%stream":
+            app = words[1] if len(words) > 1 else app
+            found.append(_Cell(body, app))
+        elif "--once" not in words:
+            name = words[1] if len(words) > 1 and not words[1].startswith("-") else f"cq_{number}"
+            found.append(_Cell(body, app, name))
+    if not found:
+        print(f"{path.name} has no %%stream or %%cq cell", file=sys.stderr)
+    return found
