@@ -14,7 +14,9 @@ import pyarrow as pa
 from stream_magic.app.describe import describe, explain_name, show
 from stream_magic.app.draft import Definition, Draft
 from stream_magic.app.handle import Handle
+from stream_magic.app.interrupts import uninterrupted
 from stream_magic.app.secrets import SecretStore
+from stream_magic.app.session import session
 from stream_magic.app.snapshot import snapshot
 from stream_magic.app.statements import Handlers
 from stream_magic.core.clock import Clock, SystemClock
@@ -73,6 +75,7 @@ class App:
         self._secrets = SecretStore()
         self._settings: dict[str, str] = {}
         self._handlers = Handlers(self._engine, self._binder)
+        session().add(self)
 
     def __repr__(self) -> str:
         state = "paused" if self.is_paused else "running" if self.is_started else "stopped"
@@ -269,7 +272,7 @@ class App:
 
     def _apply(self, draft: Draft) -> None:
         """The draft becomes real between two epochs."""
-        with self._engine.between_epochs():
+        with uninterrupted(), self._engine.between_epochs():
             for name in [*reversed(list(draft.makers)), *draft.dropped]:
                 self._engine.remove(name)
             for make in draft.makers.values():

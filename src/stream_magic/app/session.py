@@ -1,0 +1,68 @@
+"""The apps of this process by name. The one place that knows them all.
+
+`App(name)` makes itself known here; a magic speaks to the newest app of a name.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream_magic.app.app import App
+
+_EXIT_WAIT_S = 5.0  # a target that does not answer must not keep the process alive
+
+
+class Session:
+    """Apps in the order in which they were made: the newest of each name, and older ones that still run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._apps: list[App] = []
+        atexit.register(self._at_exit)
+
+    def add(self, app: App) -> None:
+        with self._lock:
+            self._apps = [a for a in self._apps if a.name != app.name or a.is_started]
+            self._apps.append(app)
+
+    def find(self, name: str) -> App | None:
+        """The newest app of that name."""
+        return next((a for a in reversed(self.apps()) if a.name == name), None)
+
+    def apps(self) -> list[App]:
+        with self._lock:
+            return list(self._apps)
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(a.name for a in self.apps()))
+
+    def close(self) -> None:
+        """Stops every app and forgets it."""
+        with self._lock:
+            apps, self._apps = self._apps, []
+        for app in reversed(apps):
+            app.close()
+
+    def _at_exit(self) -> None:
+        """Threads that are still in a client library when the interpreter goes can crash it: they are asked to end first."""
+        stoppers = [threading.Thread(target=a.stop, daemon=True) for a in self.apps()]
+        for stopper in stoppers:
+            stopper.start()
+        for stopper in stoppers:
+            stopper.join(_EXIT_WAIT_S / len(stoppers))
+
+
+_session: Session | None = None
+_making = threading.Lock()
+
+
+def session() -> Session:
+    """The session of this process, made on first use."""
+    global _session  # noqa: PLW0603  # the one state of the process
+    with _making:
+        if _session is None:
+            _session = Session()
+        return _session
