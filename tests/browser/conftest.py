@@ -50,8 +50,11 @@ class Lab:
         """A notebook of code cells in the served folder."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(notebook, self.folder / name)
-        return name
+        path = (
+            self.folder / f"{name}-{secrets.token_hex(4)}.ipynb"
+        )  # Lab remembers sessions by path
+        nbformat.write(notebook, path)
+        return path.name
 
     def stop_kernels(self) -> None:
         """Kernels outlive their page and keep old modules."""
@@ -86,13 +89,13 @@ class NotebookPage:
             expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=CELL_S * 1000)
 
     def _start(self) -> None:
-        """The command is lost while the notebook is still opening: it is given until it counts."""
+        """The command is lost while the kernel is still coming up: it is given until it counts."""
         first = self.cell(0).locator(".jp-InputPrompt")
-        for _ in range(10):
+        for _ in range(6):
             self.cell(0).click()
             self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
             with contextlib.suppress(AssertionError):
-                expect(first).not_to_have_text("[ ]:", timeout=2000)
+                expect(first).to_have_text(re.compile(r"\[\d+\]:"), timeout=10_000)
                 return
         pytest.fail("the notebook does not run")
 
@@ -202,7 +205,9 @@ def open_notebook(lab: Lab, page: Page) -> Iterator[Callable[[str], NotebookPage
         )
         idle.wait_for(timeout=START_S * 1000)
         page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-        return NotebookPage(page)
+        opened = NotebookPage(page)
+        opened.set_theme("JupyterLab Light")  # settings outlive a test
+        return opened
 
     yield open_it
     lab.stop_kernels()

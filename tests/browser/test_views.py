@@ -107,7 +107,7 @@ def changes(page: Page, text: Callable[[], str]) -> None:
 @pytest.fixture
 def notebook(lab: Any, open_notebook: Any) -> Callable[..., Any]:
     def make(*cells: str) -> Any:
-        opened = open_notebook(lab.write("views.ipynb", [FEEDS, *cells]))
+        opened = open_notebook(lab.write("views", [FEEDS, *cells]))
         opened.run_all()
         return opened
 
@@ -148,7 +148,9 @@ def test_a_chart_follows_its_feed_and_its_theme(notebook: Any, page: Page) -> No
     expect(chart.locator(".sm-legend [role=switch]")).to_have_count(5)
     shoot(page, "chart-dark")
     chart.locator(".sm-legend [role=switch]").first.click()
-    expect(chart.locator(".sm-legend [role=switch]").first).to_have_attribute("aria-checked", "false")
+    expect(chart.locator(".sm-legend [role=switch]").first).to_have_attribute(
+        "aria-checked", "false"
+    )
 
 
 GRAPH = """
@@ -213,7 +215,9 @@ def test_every_state_has_its_words(notebook: Any, page: Page) -> None:
         "views.show_table(failed)",
         "views.show_chart(empty, 'line', {'y': 'qty'})",
     )
-    expect(opened.output(2).locator("[role=status]")).to_contain_text("Waiting for rows from late_orders")
+    expect(opened.output(2).locator("[role=status]")).to_contain_text(
+        "Waiting for rows from late_orders"
+    )
     expect(opened.output(3).locator(".sm-banner")).to_contain_text("Attempt 3 in 8 s.")
     expect(opened.output(3).locator("[data-state=reconnecting]")).to_have_count(1)
     expect(opened.output(4).locator("[role=alert]")).to_contain_text("SM5002")

@@ -24,12 +24,27 @@ const middle = (box) => box.x + box.w / 2;
 function flowEdge(edge, boxes, shift) {
   const [a, b] = [boxes[edge.from], boxes[edge.to]];
   const [ax, ay, bx, by] = [middle(a) + shift, a.y + a.h, middle(b), b.y];
-  const bend = Math.min(44, (by - ay) / 2);
-  const straight = Math.max(ay + bend, by - 2 * bend);
-  const d = ax === bx ? `M${ax} ${ay}V${by - 6}` : `M${ax} ${ay}V${straight - bend}C${ax} ${straight} ${bx} ${straight} ${bx} ${by - 6}`;
-  const label = ax === bx ? [ax, (ay + by) / 2] : [(ax + bx) / 2, Math.min(by - 14, straight + (by - straight) * 0.12)];
+  const between = Object.values(boxes).filter((box) => box.y > ay && box.y + box.h < by);
+  const way = between.length ? channel(between, ax, bx) : bx;
+  const top = between.length ? Math.min(...between.map((box) => box.y)) : by - 6;
+  const foot = between.length ? Math.max(...between.map((box) => box.y + box.h)) : top;
+  const d = `M${ax} ${ay}${curve(ax, ay, way, top)}V${foot}${way === bx ? `V${by - 6}` : curve(way, foot, bx, by - 6)}`;
+  const label = [(ax + way) / 2, (ay + top) / 2];
   const width = Math.min(3, 1 + Math.log10(1 + Math.max(0, edge.rate)) * 0.5);
   return edgeNodes(d, "sm-edge", width, `M${bx - 4} ${by - 8}h8l-4 7z`, edge.text, label);
+}
+
+/** Where an edge over several rows passes between the cards: nearest to its end, then to its start. */
+function channel(between, ax, bx) {
+  const isFree = (x) => between.every((box) => x < box.x - 8 || x > box.x + box.w + 8);
+  const gaps = between.flatMap((box) => [box.x - 17, box.x + box.w + 17]);
+  const near = gaps.filter(isFree).sort((p, q) => Math.abs(p - bx) + Math.abs(p - ax) - Math.abs(q - bx) - Math.abs(q - ax));
+  return [bx, ax, ...near].find(isFree) ?? bx;
+}
+
+function curve(x, y, toX, toY) {
+  const half = (toY - y) / 2;
+  return x === toX ? `V${toY}` : `C${x} ${y + half} ${toX} ${toY - half} ${toX} ${toY}`;
 }
 
 function lookupEdge(edge, boxes) {

@@ -25,6 +25,8 @@ export class Grid {
     this.flip = false;
     place.replaceChildren(this.node);
     this.node.addEventListener("scroll", () => this.rows && this.paint(null));
+    this.resize = new ResizeObserver(() => this.applyWidths());
+    this.resize.observe(this.node);
     this.table.addEventListener("click", (event) => this.click(event));
     this.table.addEventListener("animationend", (event) => settle(event.target));
   }
@@ -40,6 +42,10 @@ export class Grid {
     this.table.setAttribute("aria-colcount", rows.columns.length);
     this.flip = !this.flip;
     this.paint(hasNewHeads ? null : before);
+  }
+
+  close() {
+    this.resize.disconnect();
   }
 
   setHeight() {
@@ -87,7 +93,7 @@ export class Grid {
 
   applyWidths() {
     [...this.columnGroup.children].forEach((col, c) => { col.style.width = `${this.widths.widths[c]}px`; });
-    this.table.style.width = `max(100%, ${this.widths.sum}px)`;
+    this.table.style.width = `${Math.max(this.node.clientWidth, this.widths.sum)}px`;
   }
 
   /** The line of the i-th row, made or brought up to date. */

@@ -32,6 +32,7 @@ class TableView {
   close() {
     cancelAnimationFrame(this.pending);
     this.freeze.close();
+    this.grid.close();
     this.endLifeline();
   }
 
