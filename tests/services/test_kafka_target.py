@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pyarrow as pa
 import pytest
@@ -247,6 +248,47 @@ def test_broker_that_goes_away_while_writing_loses_and_doubles_nothing(topic, ta
     for epoch in range(6, 11):
         target.write(Mark(STATE, epoch), raw(f"{epoch}"))
     assert topic.values() == [str(e).encode() for e in range(1, 11)]
+
+
+@pytest.mark.timeout(180, method="thread")  # a hang shows every thread's stack
+def test_broker_that_restarts_in_the_middle_of_deliveries_loses_and_doubles_nothing(
+    topic, target_of
+):
+    topic.create()
+    target = raw_target(target_of)
+    target.open()
+    target.last_mark()
+    restart = threading.Thread(
+        target=lambda: (topic.server.stop(), topic.server.start()), daemon=True
+    )
+    failures = []
+    for epoch in range(1, 61):
+        if epoch == 10:
+            restart.start()
+        rows = raw(*(f"{epoch}-{i}" for i in range(300)))
+        has_it = False
+        while not has_it:
+            try:
+                target.write(Mark(STATE, epoch), rows)
+                has_it = True
+            except DeliveryError as e:
+                failures.append(e)
+                has_it = reopened_mark(target, failures) == Mark(STATE, epoch)
+    restart.join()
+    assert all(e.transient for e in failures)
+    assert topic.values() == [f"{e}-{i}".encode() for e in range(1, 61) for i in range(300)]
+
+
+def reopened_mark(target, failures):
+    """What the engine does after a failure: close, open until it works, ask for the mark."""
+    while len(failures) < 30:
+        target.close()
+        try:
+            target.open()
+            return target.last_mark()
+        except ConnectorError as e:
+            failures.append(e)
+    raise AssertionError(f"no end of failures: {failures}")
 
 
 def test_several_epochs_in_one_write_and_an_epoch_without_rows_keep_the_mark(topic, target_of):

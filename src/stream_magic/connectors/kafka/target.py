@@ -201,7 +201,7 @@ class KafkaTarget(Target):
         producer, self._producer = self._producer, None
         if producer is not None:
             # What a failed write left is written again by the next one: nothing to wait for.
-            producer.purge()
+            producer.purge(blocking=False)
             self._connection.hear(producer)
 
     def _check_columns(self) -> None:
