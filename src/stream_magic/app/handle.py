@@ -37,8 +37,8 @@ class Handle:
     def subscribe(self, fn: Callable[[int, pa.Table], None]) -> Callable[[], None]:
         """Calls `fn(epoch, delta)` after every epoch that changed it.
 
-        The delta has the visible columns and `_weight` (+1 added, -1 taken away). `fn` is called on
-        the engine's thread: it must be quick and must not print. If it raises, it is called no more.
+        The delta has the visible columns and `_weight` (+1 added, -1 taken away). What a changelog
+        holds now comes first, from this call. After that `fn` is called on the engine's thread: it must be quick and must not print. If it raises, it is called no more.
 
         Returns:
             A function that ends the subscription.

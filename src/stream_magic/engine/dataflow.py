@@ -85,7 +85,7 @@ class QueryNode(RunningNode):
     def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
         for operator in self.operators:
             delta = operator.run(delta, turn)
-        return delta
+        return self._as_seen(delta)
 
     def initial(self, turn: Turn) -> pa.Table | None:
         """What it says over no input, or None."""
@@ -96,7 +96,11 @@ class QueryNode(RunningNode):
                 said = first
             elif said is not None:
                 said = operator.run(said, turn)
-        return said
+        return None if said is None else self._as_seen(said)
+
+    def _as_seen(self, delta: pa.Table) -> pa.Table:
+        """The columns that readers of this node expect: the engine's own only as far as they need them."""
+        return delta.select(self.relation.stream_schema.names)
 
     def close(self) -> None:
         for operator in self.operators:

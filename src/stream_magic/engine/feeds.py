@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from stream_magic.contracts.feed import FeedMode, FeedStatus, GraphNode, NodeState, Snapshot
+from stream_magic.core.change import visible
 from stream_magic.engine.dataflow import CacheNode, QueryNode, RunningNode, SourceNode, TargetNode
+from stream_magic.engine.logs import ResultLog
 from stream_magic.engine.worker import Engine
 from stream_magic.errors import ConfigError
 
@@ -72,7 +74,15 @@ class NodeFeed:
         return status_of(self._node(), self._engine)
 
     def subscribe(self, fn: Callable[[int, pa.Table], None]) -> Callable[[], None]:
-        return self._engine.subscribe(self.name, fn)
+        """Calls `fn(epoch, delta)` after every epoch that changed it; a changelog's current result comes first.
+
+        So the sum of what a subscriber is told is the result, whenever it came.
+        """
+        with self._engine.between_epochs():
+            log = None if self._is_errors else self._node().log
+            if isinstance(log, ResultLog) and log.total:
+                fn(self._engine.epoch, visible(log.history(), with_weight=True))
+            return self._engine.subscribe(self.name, fn)
 
     def _node(self) -> RunningNode:
         node = self._engine.flow.get(self._id)
