@@ -52,7 +52,7 @@ NESTED = pa.schema(
 )
 RELAXED = settings(
     deadline=None,
-    max_examples=100,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -98,13 +98,17 @@ def _integer_type(kind: pa.DataType) -> Any:
 
 
 def _children(structs: Sequence[Any], kinds: list[pa.DataType]) -> list[pa.Array]:
+    filled = next((s for s in structs if s is not None), None)
+    if filled is None:
+        return [pa.nulls(len(structs), kind) for kind in kinds]
+    blank = type(filled)()  # all fields None: stands for a NULL struct
+    rows = map(msgspec.structs.astuple, [blank if s is None else s for s in structs])
     return [
-        _array([None if s is None else getattr(s, f"f{i}") for s in structs], kind)
-        for i, kind in enumerate(kinds)
+        _array(values, kind) for values, kind in zip(zip(*rows, strict=True), kinds, strict=True)
     ]
 
 
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_struct(kind):
         return _struct_array(values, kind)
     if pa.types.is_list(kind):
@@ -124,7 +128,7 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     return column
 
 
-def _struct_array(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _struct_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     fields = list(kind)
     if not fields:
         raise Doubt
@@ -133,7 +137,7 @@ def _struct_array(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.StructArray.from_arrays(children, fields=fields, mask=mask)
 
 
-def _map_array(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _map_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     keys = [k for v in values if v is not None for k in v]
     items = [i for v in values if v is not None for i in v.values()]
     return pa.MapArray.from_arrays(
@@ -141,7 +145,7 @@ def _map_array(values: list[Any], kind: pa.DataType) -> pa.Array:
     )
 
 
-def _offsets(values: list[Any]) -> pa.Array:
+def _offsets(values: Sequence[Any]) -> pa.Array:
     """List offsets; the one of a NULL is NULL, as Arrow has it."""
     offsets: list[int | None] = []
     at = 0

@@ -149,7 +149,8 @@ def _scalar_reader(kind: pa.DataType, where: str) -> _Reader:
         if first in b"tf" and takes_bool:
             return first == b"t"
         if takes_numbers and first not in b"tf[{":
-            return _convert(raw.decode(), kind, where)
+            # The whole number -0 is 0; only -0.0 has a sign.
+            return _convert("0" if raw == b"-0" else raw.decode(), kind, where)
         raise _unfit(raw, kind, where)
 
     return read
