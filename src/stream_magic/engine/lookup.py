@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from stream_magic.contracts.cache import Cache
@@ -124,19 +126,29 @@ class CacheLoader:
 
 def one_row_a_key(rows: pa.Table, key: tuple[str, ...]) -> Loaded:
     """The last row in load order wins; NULL keys stay, they match nothing."""
-    columns = ", ".join(quote(k) for k in key)
-    is_null = " OR ".join(f"{quote(k)} IS NULL" for k in key)
     with duckdb.connect() as con:
-        con.register(
-            "rows", rows.append_column("_sm_n", pa.array(range(rows.num_rows), pa.int64()))
-        )
-        rank = f"({is_null}) OR row_number() OVER (PARTITION BY {columns} ORDER BY _sm_n DESC) = 1"
-        ranked = con.sql(f"SELECT _sm_n, {rank} AS wins FROM rows ORDER BY _sm_n").to_arrow_table()
-    wins = ranked.column("wins").combine_chunks()
-    losers = [i for i, is_winner in enumerate(wins.to_pylist()) if not is_winner]
-    if not losers:
+        con.register("rows", rows.append_column("_sm_n", pa.array(np.arange(rows.num_rows))))
+        losers = _losers(con, key)
+    if not len(losers):
         return Loaded(rows, rows.schema.empty_table())
-    return Loaded(rows.filter(wins), rows.take(pa.array(losers, pa.int64())))
+    wins = np.ones(rows.num_rows, bool)
+    wins[losers] = False
+    return Loaded(rows.filter(pa.array(wins)), rows.take(pa.array(losers)))
+
+
+def _losers(con: duckdb.DuckDBPyConnection, key: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Numbers of the rows whose key comes again later. A count tells quickly whether there are any."""
+    columns = ", ".join(quote(k) for k in key)
+    is_key = " AND ".join(f"{quote(k)} IS NOT NULL" for k in key)
+    counts = con.sql(
+        f"SELECT count(*), count(DISTINCT ({columns})) FROM rows WHERE {is_key}"
+    ).fetchall()[0]
+    if counts[0] == counts[1]:
+        return np.empty(0, np.int64)
+    rank = f"row_number() OVER (PARTITION BY {columns} ORDER BY _sm_n DESC)"
+    losers = f"SELECT _sm_n FROM rows WHERE {is_key} QUALIFY {rank} > 1 ORDER BY _sm_n"
+    found: npt.NDArray[np.int64] = con.sql(losers).to_arrow_table().column("_sm_n").to_numpy()
+    return found
 
 
 def _duplicate_errors(duplicates: pa.Table, key: tuple[str, ...]) -> list[RowError]:
