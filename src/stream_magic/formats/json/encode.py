@@ -83,7 +83,8 @@ def _timestamp(value: str, kind: pa.DataType) -> str:
     if kind.unit == "ns":  # strftime writes %n beyond its text (DuckDB 2.0.0)
         return f"'\"' || replace(CAST({value} AS VARCHAR), ' ', 'T') || '\"'"
     digits = {"s": "", "ms": ".%g", "us": ".%f"}[kind.unit]
-    return f"strftime({value}, '\"%Y-%m-%dT%H:%M:%S{digits}\"')"
+    # Cast, because strftime would take seconds and milliseconds as TIMESTAMP_NS, which ends in 2262.
+    return f"strftime(CAST({value} AS TIMESTAMP), '\"%Y-%m-%dT%H:%M:%S{digits}\"')"
 
 
 def _struct(value: str, kind: pa.DataType, depth: int) -> str:
