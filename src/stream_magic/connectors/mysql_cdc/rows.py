@@ -103,7 +103,7 @@ class Layout:
         by_name = {c.name: i for i, c in enumerate(table_map.columns)}
         self.declared = {c.name: c for c in table.columns}
         self.places = {n: by_name[n] for n in self.declared if n in by_name}
-        self.added = [n for n in by_name if n not in self.declared and n not in table.computed]
+        self.added = [n for n in by_name if n not in self.declared and n not in table.ignored]
         self.needed = sum(1 << i for i in self.places.values())
         self.lists: dict[int, list[Any]] = {i: [] for i in self.places.values()}
         self.runs: list[Run] = []

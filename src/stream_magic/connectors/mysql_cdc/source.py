@@ -15,7 +15,12 @@ from stream_magic.connectors.mysql_cdc.log import LogReader
 from stream_magic.connectors.mysql_cdc.position import LogPosition
 from stream_magic.connectors.mysql_cdc.rows import Batch, change_schema
 from stream_magic.connectors.mysql_cdc.snapshot import Snapshot, check_engines
-from stream_magic.connectors.mysql_cdc.tables import Table, find_tables, union_fields
+from stream_magic.connectors.mysql_cdc.tables import (
+    Table,
+    declared_tables,
+    find_tables,
+    union_fields,
+)
 from stream_magic.connectors.mysql_cdc.wire import ReplicaStream
 from stream_magic.contracts.options import Options, SourceOptions, option
 from stream_magic.contracts.source import Source, SourceBatch, SourceContext
@@ -84,7 +89,8 @@ class MysqlCdcSource(Source):
 
     The position stands between two transactions and counts the rows used of the next, so that
     resuming after any batch gives each row once. While the initial snapshot is being read there is
-    no position: if it is interrupted, it begins again from the start.
+    no position: if it is interrupted, it begins again from the start. The columns stay those of the
+    first `open`, whatever becomes of the tables.
     """
 
     options_type: ClassVar[type[SourceOptions]] = MysqlCdcOptions
@@ -95,6 +101,8 @@ class MysqlCdcSource(Source):
         given = self._options
         self._address = server.Address.parse(given.url, given.password, given.tls, given.tls_ca)
         self._server_id = given.server_id or random.SystemRandom().choice(SERVER_IDS)
+        self._tables: list[Table] = []
+        self._fields: list[pa.Field] = []
         self._snapshot: Snapshot | None = None
         self._stream: ReplicaStream | None = None
         self._log: LogReader | None = None
@@ -113,15 +121,18 @@ class MysqlCdcSource(Source):
     def open(self, position: Position | None) -> None:
         self.close()
         with self._address.session() as cursor:
-            facts, tables = self._ready(cursor)
+            if self._tables:
+                facts = self._logging(cursor)
+            else:
+                facts, tables = self._ready(cursor)
+                self._tables = declared_tables(tables, self._declared_fields())
+                self._fields = self._declared_fields() or union_fields(tables)
             collations = server.charsets_of(cursor, facts)
-        self._tables = tables
-        self._fields = union_fields(tables)
         self._charset_of = lambda number: collations.get(number, charsets.BINARY)
         if position is not None:
             self._follow(LogPosition.from_json(position))
             return
-        wanted = tables if self._options.snapshot == "initial" else []
+        wanted = self._tables if self._options.snapshot == "initial" else []
         self._snapshot = Snapshot(self._address, facts, wanted, self._fields)
 
     def read(self, max_rows: int, timeout_s: float) -> SourceBatch | None:
@@ -151,10 +162,7 @@ class MysqlCdcSource(Source):
         Raises:
             ConnectorError: with what to do about it.
         """
-        facts = server.facts_of(cursor)
-        problem = server.not_ready(facts)
-        if problem is not None:
-            raise problem
+        facts = self._logging(cursor)
         tables = self._find(cursor)
         server.check_grants(cursor, self._address, facts)
         server.check_select(cursor, self._address, tables)
@@ -162,6 +170,23 @@ class MysqlCdcSource(Source):
             check_engines(tables)
         union_fields(tables)
         return facts, tables
+
+    def _logging(self, cursor: object) -> server.Facts:
+        facts = server.facts_of(cursor)
+        problem = server.not_ready(facts)
+        if problem is not None:
+            raise problem
+        return facts
+
+    def _declared_fields(self) -> list[pa.Field]:
+        """Columns of the tables as the statement declares them in `after` or `before`, or none."""
+        declared = self.context.columns
+        for name in ("after", "before"):
+            if declared is not None and name in declared.names:
+                type_ = declared.field(name).type
+                if pa.types.is_struct(type_):
+                    return list(type_)
+        return []
 
     def _read_snapshot(self, snapshot: Snapshot, max_rows: int) -> SourceBatch | None:
         batch = snapshot.read(max_rows)

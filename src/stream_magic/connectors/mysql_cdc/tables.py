@@ -13,7 +13,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -63,14 +63,15 @@ class Table:
         name: of the table.
         columns: to read.
         is_transactional: False for engines that a snapshot cannot freeze.
-        computed: columns that are not stored; the log names them, but has no values.
+        ignored: columns that are not read: computed ones, for which the log has no values, and
+            those that the statement does not declare.
     """
 
     database: str
     name: str
     columns: tuple[Column, ...]
     is_transactional: bool = True
-    computed: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:
@@ -189,6 +190,21 @@ def union_fields(tables: Sequence[Table]) -> list[pa.Field]:
                     hint="read these tables by one source each",
                 )
     return [pa.field(name, column.type) for name, (_, column) in owners.items()]
+
+
+def declared_tables(tables: Sequence[Table], fields: Sequence[pa.Field]) -> list[Table]:
+    """The tables with only the declared columns, in the declared types; all if none are declared."""
+    if not fields:
+        return list(tables)
+    types = {f.name: f.type for f in fields}
+    return [
+        replace(
+            table,
+            columns=tuple(replace(c, type=types[c.name]) for c in table.columns if c.name in types),
+            ignored=table.ignored | {c.name for c in table.columns if c.name not in types},
+        )
+        for table in tables
+    ]
 
 
 def fit(values: pa.Array, column: Column) -> Converted:
