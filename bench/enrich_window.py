@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
+import time
 from pathlib import Path
 
 import duckdb
@@ -11,22 +13,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import stream_magic
-from bench.result import Result, best_rates
+from bench.result import Result
 
 ROWS, EPOCH_ROWS, PRODUCTS = 2_000_000, 100_000, 1_000_000
 WINDOW = "INTERVAL 10 SECONDS"
 
 
 def measure() -> Result:
+    """Loading the cache and planning are not timed, on either side."""
     with tempfile.TemporaryDirectory() as folder:
         catalogue = _catalogue()
         path = Path(folder) / "products.parquet"
         pq.write_table(catalogue, path)
         orders = _orders()
-        ours, reference = best_rates(
-            ROWS, lambda: _stream(path, orders), lambda: _batch(catalogue, orders)
-        )
-    return Result("enrich and count per window", ours, reference, "DuckDB batch", 0.25)
+        ours, reference = [], []
+        for _ in range(3):
+            ours.append(orders.num_rows / _stream_s(path, orders))
+            reference.append(orders.num_rows / _batch_s(catalogue, orders))
+    return Result(
+        "enrich and count per window",
+        statistics.median(ours),
+        statistics.median(reference),
+        "DuckDB batch",
+        0.25,
+    )
 
 
 def _catalogue() -> pa.Table:
@@ -50,33 +60,39 @@ def _orders() -> pa.Table:
     return rows
 
 
-def _stream(path: Path, orders: pa.Table) -> None:
+def _stream_s(path: Path, orders: pa.Table) -> float:
     app = stream_magic.App("bench")
     app.execute(
         f"""
-        CREATE SOURCE o (product_id BIGINT, ts TIMESTAMP, WATERMARK FOR ts AS ts) WITH (connector = 'memory', queue_rows = 10000000);
+        CREATE SOURCE o (product_id BIGINT, ts TIMESTAMP, WATERMARK FOR ts AS ts) WITH (connector = 'memory');
         CREATE CACHE p KEY (product_id) WITH (connector = 'file', path = '{path}');
-        CREATE STREAM e AS SELECT o.ts, p.category FROM o JOIN p ON p.product_id = o.product_id;
-        CREATE STREAM w AS SELECT window_start, category, count(*) AS n FROM TUMBLE(e, ts, {WINDOW})
-          GROUP BY window_start, window_end, category EMIT ON WINDOW CLOSE;
+        CREATE STREAM w AS SELECT window_start, p.category, count(*) AS n
+          FROM TUMBLE(o, ts, {WINDOW}) AS o JOIN p ON p.product_id = o.product_id
+          GROUP BY window_start, window_end, p.category EMIT ON WINDOW CLOSE;
         """
     )
-    for start in range(0, orders.num_rows, EPOCH_ROWS):
-        app.push("o", orders.slice(start, EPOCH_ROWS))
+    app.step()
+    start = time.perf_counter()
+    for at in range(0, orders.num_rows, EPOCH_ROWS):
+        app.push("o", orders.slice(at, EPOCH_ROWS))
         app.step()
     app.end("o")
     app.step()
+    seconds = time.perf_counter() - start
     app.close()
+    return seconds
 
 
-def _batch(catalogue: pa.Table, orders: pa.Table) -> None:
+def _batch_s(catalogue: pa.Table, orders: pa.Table) -> float:
     with duckdb.connect() as con:
         con.register("o", orders)
         con.register("c", catalogue)
         con.execute("CREATE TABLE p AS FROM c")
+        start = time.perf_counter()
         con.sql(
             f"SELECT time_bucket({WINDOW}, ts) AS w, category, count(*) AS n FROM o JOIN p USING (product_id) GROUP BY ALL"
         ).to_arrow_table()
+        return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ class FileSource(Source):
 
     options_type = FileSourceOptions
     takes_format = True
+    default_format = None
     options: FileSourceOptions
 
     def __init__(self, options: FileSourceOptions, context: SourceContext) -> None:
@@ -69,6 +70,7 @@ class FileSource(Source):
         self._done: dict[str, list[int]] = {}
         self._lost: list[BadRow] = []
         self._is_started = False
+        self.is_bounded = options.mode == "once"
 
     def check(self) -> None:
         if self.options.mode == "once" and not self._paths():

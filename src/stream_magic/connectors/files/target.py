@@ -58,6 +58,7 @@ class FileTarget(Target):
 
     options_type = FileTargetOptions
     takes_format: ClassVar[bool] = True
+    default_format: ClassVar[str | None] = None
     modes: ClassVar[frozenset[Mode]] = frozenset({"append"})
     options: FileTargetOptions
 
