@@ -128,6 +128,11 @@ def test_tables_change_while_no_cell_runs(notebook: Any, page: Page) -> None:
     )
     changes(page, lambda: opened.output(3).locator(".sm-figure div").inner_text())
     opened.show(3)
+    frame_width, table_width = (
+        n.bounding_box()["width"]
+        for n in (opened.output(2).locator(".sm-root"), opened.output(2).locator("table"))
+    )
+    assert abs(frame_width - table_width) < 4, "few columns fill the frame"
     shoot(page, "tables-light")
     opened.set_theme("JupyterLab Dark")
     shoot(page, "tables-dark")
@@ -223,6 +228,7 @@ def test_every_state_has_its_words(notebook: Any, page: Page) -> None:
     expect(opened.output(4).locator("[role=alert]")).to_contain_text("SM5002")
     expect(opened.output(5).locator("[role=status]")).to_contain_text("Waiting for rows")
     opened.show(5)
+    page.wait_for_timeout(300)
     shoot(page, "states-light")
     opened.set_theme("JupyterLab Dark")
     shoot(page, "states-dark")
@@ -250,3 +256,17 @@ def test_rows_stand_still_while_somebody_reads(notebook: Any, page: Page) -> Non
     page.keyboard.press("Escape")
     changes(page, lambda: table.locator("td[role=gridcell]").first.inner_text())
     assert page.evaluate("() => document.querySelectorAll('.sm-root img').length") == 0
+
+
+def test_values_stay_and_say_so_when_the_kernel_is_gone(notebook: Any, page: Page) -> None:
+    opened = notebook("views.show_table(top)")
+    table = opened.output(1).locator(".sm-root")
+    expect(table.locator("td[role=gridcell]").first).to_have_text("Electronics")
+    page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    expect(table.locator("[data-state=stale]")).to_have_count(1)
+    expect(table.locator(".sm-banner")).to_contain_text("run the cell again")
+    expect(table.locator("td[role=gridcell]").first).to_have_text("Electronics")
+    opened.show(1)
+    shoot(page, "stale-light")

@@ -67,7 +67,11 @@ class FlowGraph(anywidget.AnyWidget):  # type: ignore[misc]
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         text = text_graph(self._feed)
-        return {**data, "text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}, metadata
+        return {
+            **data,
+            "text/plain": text,
+            "text/html": f"<pre>{html.escape(text)}</pre>",
+        }, metadata
 
 
 def text_graph(feed: AppFeed) -> str:
@@ -77,7 +81,9 @@ def text_graph(feed: AppFeed) -> str:
     for n in nodes:
         origin = f" <- {', '.join(n.inputs)}" if n.inputs else ""
         figures = f"{count(n.status.rows, 'row')}, {rate(n.status.rows_per_s)}/s"
-        lines.append(f"  {n.kind} {n.name}{origin}: {STATE_WORDS[n.status.state].lower()}, {figures}")
+        lines.append(
+            f"  {n.kind} {n.name}{origin}: {STATE_WORDS[n.status.state].lower()}, {figures}"
+        )
     return "\n".join(lines)
 
 
@@ -108,7 +114,14 @@ def app_state(nodes: list[GraphNode], *, is_paused: bool) -> NodeState:
     states = {n.status.state for n in nodes}
     if is_paused:
         return "paused"
-    order: tuple[NodeState, ...] = ("failed", "reconnecting", "running", "waiting", "stopped", "complete")
+    order: tuple[NodeState, ...] = (
+        "failed",
+        "reconnecting",
+        "running",
+        "waiting",
+        "stopped",
+        "complete",
+    )
     return next((s for s in order if s in states), "waiting")
 
 
@@ -134,7 +147,12 @@ def _errors(nodes: list[GraphNode]) -> list[list[str]]:
 def _problem(node: GraphNode) -> Message:
     words = {"failed": "was stopped by an error", "reconnecting": "lost its connection"}
     text = node.status.message or f"It {words[node.status.state]}."
-    return {"name": node.name, "state": node.status.state, "word": STATE_WORDS[node.status.state], "text": text}
+    return {
+        "name": node.name,
+        "state": node.status.state,
+        "word": STATE_WORDS[node.status.state],
+        "text": text,
+    }
 
 
 def node_message(node: GraphNode) -> Message:
@@ -152,7 +170,9 @@ def node_message(node: GraphNode) -> Message:
         "word": STATE_WORDS[status.state],
         "rate": status.rows_per_s,
         "rate_text": count(status.rows, "key") if is_cache else f"{rate(status.rows_per_s)}/s",
-        "lag": "" if status.lag_s is None else duration(status.lag_s) + (" ago" if is_cache else ""),
+        "lag": ""
+        if status.lag_s is None
+        else duration(status.lag_s) + (" ago" if is_cache else ""),
         "errors": count(status.errors, "error") if status.errors else "",
         "message": status.message,
     }

@@ -39,6 +39,8 @@ def bar_of(feed: Feed, status: FeedStatus, *, kind: str) -> Message:
 
 def banner_of(status: FeedStatus) -> Message | None:
     """The line below the bar when something is wrong."""
+    if not status.rows and status.state not in {"failed", "reconnecting"}:
+        return None  # the empty body says it
     if status.state == "failed":
         return {"tone": "error", "text": status.message or "Stopped by an error."}
     if status.state == "reconnecting":

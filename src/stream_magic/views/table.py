@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anywidget
+import pyarrow as pa
 import traitlets
 
 from stream_magic.contracts.feed import Feed, Snapshot
@@ -116,7 +117,7 @@ def snapshot_bundle(feed: Feed) -> dict[str, str]:
     snapshot = feed.snapshot(SHOWN)
     rows = visible(snapshot.rows)
     if feed.mode == "append":
-        rows = rows.take(list(range(rows.num_rows - 1, -1, -1)))
+        rows = rows.take(pa.array(range(rows.num_rows - 1, -1, -1), pa.int64()))
     else:
         rows = Order(feed.key).arrange(rows)
     return {

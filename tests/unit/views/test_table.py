@@ -185,3 +185,9 @@ def test_hosts_without_widgets_get_text_and_html(wire, pump) -> None:
     assert "&lt;b&gt;x&lt;/b&gt;" in data["text/html"]
     assert "<b>x</b>" not in data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_a_table_without_rows_can_be_displayed_anywhere(wire, pump) -> None:
+    for mode in ("append", "keyed", "single"):
+        data, _ = LiveTable(HandFeed("orders", ORDERS, mode), pump=pump)._repr_mimebundle_()
+        assert data["text/plain"] == "orders: no rows yet\nid  product"

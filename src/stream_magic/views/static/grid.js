@@ -25,7 +25,7 @@ export class Grid {
     this.flip = false;
     place.replaceChildren(this.node);
     this.node.addEventListener("scroll", () => this.rows && this.paint(null));
-    this.resize = new ResizeObserver(() => this.applyWidths());
+    this.resize = new ResizeObserver(() => this.refit());
     this.resize.observe(this.node);
     this.table.addEventListener("click", (event) => this.click(event));
     this.table.addEventListener("animationend", (event) => settle(event.target));
@@ -48,6 +48,13 @@ export class Grid {
     this.resize.disconnect();
   }
 
+  /** The place has another size, or only now is in the page and has its font. */
+  refit() {
+    if (!this.rows) return;
+    this.applyWidths();
+    this.paint(null);
+  }
+
   setHeight() {
     this.tallest = Math.min(MOST, Math.max(this.tallest, this.rows.count));
     this.node.style.height = `${HEAD + this.tallest * ROW}px`;
@@ -61,6 +68,7 @@ export class Grid {
       const attributes = { class: column.isRight ? "sm-right" : null, scope: "col", title: `${column.name}, ${column.type}` };
       return element("th", attributes, column.name, element("small", {}, column.type));
     }));
+    for (const pad of [this.above, this.below]) pad.firstChild.colSpan = this.rows.columns.length;
     this.columnGroup.replaceChildren(...this.rows.columns.map(() => element("col")));
   }
 
@@ -187,7 +195,7 @@ function settle(cell) {
 }
 
 function padRow() {
-  return element("tr", { class: "sm-pad", "aria-hidden": "true" }, element("td", { colspan: 1000 }));
+  return element("tr", { class: "sm-pad", "aria-hidden": "true" }, element("td"));
 }
 
 function cellClass(column) {

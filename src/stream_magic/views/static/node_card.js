@@ -2,7 +2,7 @@ import { element, setText } from "./dom.js";
 import { icon, stateMark } from "./icons.js";
 import { sparkline } from "./spark.js";
 
-const REMEMBERED = 240; // two minutes at two a second
+const TWO_MINUTES = 240; // at two a second
 const POINTS = 40;
 
 /** A node of the graph: icon by kind, name, detail, mark; rate, its recent past, lag. */
@@ -40,7 +40,7 @@ export class NodeCard {
   drawTrend(node) {
     if (node.kind === "cache" || node.state === "waiting") return;
     this.past.push(node.rate);
-    this.past = this.past.slice(-REMEMBERED);
+    this.past = this.past.slice(-TWO_MINUTES);
     if (this.past.length < 2) return;
     const step = Math.max(1, Math.floor(this.past.length / POINTS));
     const shown = this.past.filter((_, i) => (this.past.length - 1 - i) % step === 0);
