@@ -53,6 +53,8 @@ class Session:
             stopper.start()
         for stopper in stoppers:
             stopper.join(_EXIT_WAIT_S / len(stoppers))
+        with self._lock:
+            self._apps.clear()
 
 
 _session: Session | None = None
