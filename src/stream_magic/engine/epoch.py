@@ -136,7 +136,7 @@ class EpochRunner:
         self._next_seq += n
         rows = rows.append_column(SEQ_FIELD, pa.array(numbers))
         if node.tracker is not None and node.relation.time_column is not None:
-            times = rows.column(node.relation.time_column).cast(pa.timestamp("us")).cast(pa.int64())
+            times = _micros(rows.column(node.relation.time_column))
             is_null = np.asarray(pc.is_null(times))
             judged = node.tracker.judge(
                 np.asarray(pc.fill_null(times, 0)), is_null, batch.partitions, now_us
@@ -266,6 +266,13 @@ class EpochRunner:
         if delta is not None and delta.num_rows:
             node.deliverer.offer(outcome.epoch, delta)
             node.metrics.rate.add(delta.num_rows, now_s)
+
+
+def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Microseconds since 1970 in UTC; nanoseconds are cut."""
+    kind = times.type
+    zone = kind.tz if pa.types.is_timestamp(kind) else None
+    return pc.cast(times, pa.timestamp("us", zone), safe=False).cast(pa.int64())
 
 
 class _NodeFailure(Exception):

@@ -71,24 +71,32 @@ class WatermarkTracker:
         start = self.watermark_us
         own = np.empty(n, np.int64)
         lowest = np.full(n, END_OF_TIME, np.int64)
-        if n:
-            self._idle.difference_update(present)
         for p, high in list(self._highs.items()):
-            if p not in present or not n:
-                if p not in self._idle and p not in self._ended:
-                    np.minimum(lowest, self._less_delay(high), out=lowest)
-                continue
-            mine = parts == p
-            seen = np.where(mine & ~is_null, times_us, BEFORE_TIME)
-            running = np.maximum.accumulate(np.concatenate(([high], seen)))
-            before = running[:-1]
-            before = np.where(before == BEFORE_TIME, BEFORE_TIME, before - self._delay_us)
-            own[mine] = before[mine]
-            np.minimum(lowest, before, out=lowest)
-            self._highs[p] = int(running[-1])
-            self._last_rows_us[p] = now_us
-        source = np.maximum(np.maximum.accumulate(lowest), start) if n else lowest
+            if p in present and n:
+                before = self._before_each_row(p, high, times_us, (parts == p), is_null, lowest)
+                own[parts == p] = before
+                self._last_rows_us[p] = now_us
+            elif p not in self._idle and p not in self._ended:
+                np.minimum(lowest, self._less_delay(high), out=lowest)
+        self._idle.difference_update(present if n else ())
+        lowest[lowest == END_OF_TIME] = BEFORE_TIME  # nobody counts: it stays where it was
+        source = np.maximum(np.maximum.accumulate(lowest), start)
+        self._reached = int(source[-1]) if n else start
         return np.maximum(own, source)
+
+    def _before_each_row(
+        self, p: int, high: int, times_us: Micros, mine: npt.NDArray[np.bool_],
+        is_null: npt.NDArray[np.bool_], lowest: Micros,
+    ) -> Micros:  # fmt: skip
+        """The partition's watermark before each of its rows; lowers `lowest` while it counts."""
+        seen = np.where(mine & ~is_null, times_us, BEFORE_TIME)
+        running = np.maximum.accumulate(np.concatenate(([high], seen)))
+        self._highs[p] = int(running[-1])
+        before = np.where(running[:-1] == BEFORE_TIME, BEFORE_TIME, running[:-1] - self._delay_us)
+        # An idle partition wakes with its first row, and holds nobody back before.
+        awake = int(np.argmax(mine)) + 1 if p in self._idle else 0
+        np.minimum(lowest[awake:], before[awake:], out=lowest[awake:])
+        return before[mine]
 
     def _lowest(self) -> int:
         if self._is_ended:

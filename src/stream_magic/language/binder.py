@@ -72,6 +72,15 @@ def typed_columns(names: Iterable[str], types: Iterable[str], suffix: str = "") 
     return f"SELECT {', '.join(items)}{suffix} LIMIT 0"
 
 
+def explained(error: duckdb.Error) -> str:
+    """DuckDB's own sentence, without what it says for machines."""
+    _, _, body = str(error).partition(": ")
+    try:
+        return str(json.loads(body)["exception_message"]).partition("\n")[0]
+    except (ValueError, KeyError):
+        return str(error).partition("\n")[0]
+
+
 class Binder:
     """Asks an empty DuckDB. Safe to use from several threads, one at a time."""
 
@@ -97,6 +106,7 @@ class Binder:
         tables = list(tables)
         with self._tables(tables):
             try:
+                self._con.execute(text).fetchall()  # sql() would not give the error as JSON
                 return self._columns(text)
             except duckdb.Error as e:
                 raise self._translate(e, span, tables) from None

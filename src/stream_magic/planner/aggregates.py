@@ -16,6 +16,8 @@ from sqlglot import exp
 from stream_magic.errors import PlanError
 from stream_magic.language.spans import span_of
 from stream_magic.planner.nodes import WINDOW_END, Call
+from stream_magic.planner.scope import is_stream_column
+from stream_magic.planner.text import unaliased
 
 # Their result depends on the order of rows: they go by arrival.
 _BY_ARRIVAL = frozenset(
@@ -88,6 +90,7 @@ class Names:
 
     columns: list[str]  # of all FROM items, lower case, as often as they occur
     tables: set[str]  # aliases in FROM, lower case
+    stream: str  # the alias of the stream among them
     aliases: dict[str, exp.Expr] = field(default_factory=dict)  # of SELECT items
 
     def canonical(self, node: exp.Expr) -> str:
@@ -142,13 +145,14 @@ class Splitter:
     """Cuts one SELECT."""
 
     def __init__(self, select: exp.Select, names: Names, finder: AggregateFinder, text: str, *,
-                 window_columns: set[str], is_changelog: bool) -> None:  # fmt: skip
+                 window_columns: set[str], is_changelog: bool, shown: tuple[str, ...] = ()) -> None:  # fmt: skip
         self._select = select
         self._names = names
         self._finder = finder
         self._text = text
         self._window_columns = window_columns
         self._is_changelog = is_changelog
+        self._shown = shown
         self._keys: dict[str, str] = {}
         self._inputs: list[exp.Expr] = []
         self._args: dict[str, str] = {}
@@ -160,7 +164,7 @@ class Splitter:
     def split(self) -> Split:
         select = self._select
         is_windowed = self._read_keys()
-        items = [self._item(e) for e in select.expressions]
+        items = [self._item(e, i) for i, e in enumerate(select.expressions)]
         having = select.args.get("having")
         after = exp.select(*items).from_("_in")
         if having is not None:
@@ -169,8 +173,11 @@ class Splitter:
         before.set("expressions", self._inputs or [exp.alias_(exp.Literal.number(1), "a0")])
         for clause in ("group", "having"):
             before.set(clause, None)
+        where = before.args.get("where")
+        if where is not None:
+            where.set("this", self._names.without_aliases(where.this))
         keys = [*self._keys.values(), *([WINDOW_END] if is_windowed else [])]
-        shown = [self._names.canonical(self._unaliased(e)) for e in select.expressions]
+        shown = [self._names.canonical(unaliased(e)) for e in select.expressions]
         outputs = {c: e.alias_or_name for c, e in zip(shown, select.expressions, strict=True)}
         key_names = tuple(outputs[c] for c in self._keys if c in outputs)
         group = ", ".join(
@@ -184,16 +191,13 @@ class Splitter:
             is_windowed, f"by {group}" if group else "aggregate",
         )  # fmt: skip
 
-    def _unaliased(self, item: exp.Expr) -> exp.Expr:
-        return item.this if isinstance(item, exp.Alias) else item
-
     def _read_keys(self) -> bool:
         """Numbers the keys; True if a window that closes is among them."""
         group = self._select.args.get("group")
         expressions: list[exp.Expr] = []
         if group is not None and group.args.get("all"):
             expressions = [
-                self._unaliased(e)
+                unaliased(e)
                 for e in self._select.expressions
                 if not any(self._finder.find(e))
             ]
@@ -215,17 +219,17 @@ class Splitter:
             if canonical not in self._keys:
                 self._keys[canonical] = f"k{len(self._keys)}"
                 self._inputs.append(exp.alias_(e.copy(), self._keys[canonical]))
-            if isinstance(e, exp.Column) and e.name.lower() in self._window_columns:
+            if is_stream_column(e, self._window_columns, self._names.stream):
                 is_windowed = True
         return is_windowed
 
     def _key(self, e: exp.Expr) -> exp.Expr:
         """A position or a name of the SELECT list stands for its expression."""
         if isinstance(e, exp.Literal) and not e.is_string:
-            return self._unaliased(self._select.expressions[int(e.this) - 1])
+            return unaliased(self._select.expressions[int(e.this) - 1])
         return e
 
-    def _item(self, item: exp.Expr) -> exp.Expr:
+    def _item(self, item: exp.Expr, at: int) -> exp.Expr:
         if item.is_star:
             raise PlanError(
                 "SM3041",
@@ -233,14 +237,21 @@ class Splitter:
                 hint="name the columns",
                 span=span_of(item, self._text),
             )
-        rewritten = self._rewrite(self._names.without_aliases(self._unaliased(item)))
-        name = item.alias_or_name or f"col{len(self._calls)}"
+        rewritten = self._rewrite(self._names.without_aliases(unaliased(item)))
+        name = self._shown[at] if self._shown else f"c{at}"
         return exp.alias_(rewritten, exp.to_identifier(name, quoted=True))
 
     def _rewrite(self, node: exp.Expr) -> exp.Expr:
         """Keys and aggregates become columns of the grouped result."""
 
         def replace(n: exp.Expr) -> exp.Expr:
+            if isinstance(n, exp.Query):
+                raise PlanError(
+                    "SM3048",
+                    "a subquery beside GROUP BY is not supported yet",
+                    hint="look the value up in a stream before, or put it inside the aggregate",
+                    span=span_of(n, self._text),
+                )
             if self._finder.is_aggregate(n):
                 return exp.column(self._call(n))
             key = (

@@ -8,24 +8,29 @@ ends that text and begins a new one above it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-
+import duckdb
 import pyarrow as pa
-import sqlglot
 from sqlglot import exp
 
 from stream_magic.contracts.feed import FeedMode
 from stream_magic.core.change import SEQ_FIELD, WEIGHT_FIELD, is_hidden, visible_schema
 from stream_magic.errors import CellError, LanguageError, PlanError, Span, StreamMagicError
-from stream_magic.language.binder import INPUT, Binder, Columns, EmptyTable, quote, typed_columns
+from stream_magic.language.binder import INPUT, Binder, Columns, EmptyTable, explained, typed_columns
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Emit, Query
 from stream_magic.planner.aggregates import AggregateFinder, Names, Split, Splitter
 from stream_magic.planner.nodes import WINDOW_END, Aggregate, Call, Compute, Node, Plan, Read
 from stream_magic.planner.references import References, find_references, table_name
-from stream_magic.planner.refuse import refuse_clauses
+from stream_magic.planner.refuse import (
+    check_joins,
+    not_a_select,
+    refuse_clauses,
+    refuse_whole_rows,
+)
 from stream_magic.planner.scope import Flow, carry, project_names
+from stream_magic.planner.text import aliased, from_items, parse_select, read_with_types, short
+from stream_magic.planner.volatile import VolatileFinder
 from stream_magic.planner.windows import Tumble, window_call
 
 
@@ -37,7 +42,13 @@ def build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
         PlanError: SM3xxx, there is no incremental rule; the hint says what to write instead.
         CellError: several of them.
     """
-    return _Builder(query, catalog, binder).build()
+    try:
+        return _Builder(query, catalog, binder).build()
+    except duckdb.Error as e:
+        raise PlanError(
+            "SM3099", f"this query cannot be kept up to date yet: {explained(e)}",
+            hint="cut it in two: a CREATE STREAM that computes the columns, and one that reads it", span=query.span,
+        ) from None  # fmt: skip
 
 
 class _Builder:
@@ -47,6 +58,7 @@ class _Builder:
         self._catalog = catalog
         self._binder = binder
         self._finder = AggregateFinder(binder.aggregate_names())
+        self._volatile = VolatileFinder(binder.volatile_names())
         self._found = References("")
         self._kept: list[exp.Expr] = []
         self._warnings: list[str] = []
@@ -54,14 +66,7 @@ class _Builder:
     def build(self) -> Plan:
         ast = self._query.ast
         if not isinstance(ast, exp.Select):
-            what = type(ast).__name__.upper()
-            hint = "write one CREATE STREAM for each SELECT"
-            raise PlanError(
-                "SM3012",
-                f"{what} is not supported in a continuous query yet",
-                hint=hint,
-                span=self._query.span,
-            )
+            raise not_a_select(ast, self._query.span)
         self._found = find_references(self._query, self._catalog, self._binder)
         bound = self._binder.bind(self._found.body, self._found.empty_tables(), self._query.span)
         self._refuse(ast)
@@ -87,6 +92,7 @@ class _Builder:
             mode=_mode(flow, key_names),
         )
         self._check_emit(plan)
+        self._check_types(plan, flow, bound)
         return plan
 
     # --- names and types -------------------------------------------------------------------
@@ -124,18 +130,32 @@ class _Builder:
             seen.add(name.lower())
 
     def _check_emit(self, plan: Plan) -> None:
-        if self._query.emit == "close" and plan.is_changelog:
-            hint = "GROUP BY window_end over TUMBLE(s, ts, size), where ts is the column of s's WATERMARK"
-            raise PlanError(
-                "SM3030", "EMIT ON WINDOW CLOSE needs windows that close", hint=hint,
-                span=self._query.emit_span or self._query.span,
-            )  # fmt: skip
-        if self._query.emit == "close" and "TUMBLE" not in plan.detail:
+        if self._query.emit != "close":
+            return
+        node: Node = plan.root
+        while isinstance(node, Compute):
+            node = node.input
+        if isinstance(node, Aggregate) and node.emit == "close" and node.is_windowed:
+            return
+        hint = "GROUP BY window_end over TUMBLE(s, ts, size), where ts is the column of s's WATERMARK"
+        if isinstance(node, Read) and not plan.is_changelog:
             hint = "leave EMIT out: a query without GROUP BY emits every row once"
-            raise PlanError(
-                "SM3030", "EMIT ON WINDOW CLOSE needs windows that close", hint=hint,
-                span=self._query.emit_span or self._query.span,
-            )  # fmt: skip
+        raise PlanError(
+            "SM3030", "EMIT ON WINDOW CLOSE needs windows that close", hint=hint,
+            span=self._query.emit_span or self._query.span,
+        )  # fmt: skip
+
+    def _check_types(self, plan: Plan, flow: Flow, bound: Columns) -> None:
+        """What the plan computes has the types that the user's own text has."""
+        if not isinstance(plan.root, Compute):
+            return
+        planned = self._binder.columns(plan.root.sql, self._inputs(flow))
+        for name, wanted, found in zip(bound.names, bound.types, planned.types, strict=False):
+            if wanted != found:
+                raise PlanError(
+                    "SM3099", f"this query cannot be kept up to date yet: {name} would be {found}, not {wanted}",
+                    hint="cast it: CAST(... AS type)", span=self._query.span,
+                )  # fmt: skip
 
     # --- the walk --------------------------------------------------------------------------
 
@@ -145,38 +165,40 @@ class _Builder:
         """The flow out of one SELECT (changed in place), and its key columns if it groups."""
         ctes = self._with_ctes(select, ctes)
         flow, alias = self._from(select, ctes)
-        self._rewrite_caches(select, flow)
+        self._rewrite_caches(select, flow, ctes)
+        names = Names(self._input_columns(select, flow), _aliases(select), alias.lower())
+        refuse_whole_rows(select, names, self._text)
+        if flow.is_changelog:
+            self._volatile.refuse([select], self._text, "a row that is taken back would not be found")
         if self._finder.is_grouped(select):
-            return self._group(
-                select, flow, alias, (self._query.emit if is_top else None) or "changes"
-            )
-        names = flow.time_columns
-        windows = flow.window_columns
+            emit = (self._query.emit if is_top else None) or "changes"
+            return self._group(select, flow, names, emit, is_top=is_top)
+        times, windows = flow.time_columns, flow.window_columns
         carry(select, flow, alias)
         if select.args.get("where") is not None:
-            flow.detail.append("WHERE " + _short(select.args["where"].this))
-        time_columns, window_columns = project_names(select, names), project_names(select, windows)
+            flow.detail.append("WHERE " + short(select.args["where"].this))
         flow = dataclasses.replace(
             flow,
             item=exp.Subquery(this=select),
-            time_columns=time_columns,
-            window_columns=window_columns,
+            time_columns=project_names(select, times, alias),
+            window_columns=project_names(select, windows, alias),
         )
         return flow, None
 
     def _group(
-        self, select: exp.Select, flow: Flow, alias: str, emit: Emit
+        self, select: exp.Select, flow: Flow, names: Names, emit: Emit, *, is_top: bool
     ) -> tuple[Flow, tuple[str, ...] | None]:
         """GROUP BY ends one text and begins another over the groups."""
-        names = Names(
-            self._input_columns(select, flow),
-            {i.alias_or_name.lower() for i in _from_items(select)},
-        )
+        shown = () if is_top else self._binder.columns(select.sql("duckdb"), self._inputs(flow)).names
+        alias = names.stream
         splitter = Splitter(
             select, names, self._finder, self._text,
-            window_columns=flow.window_columns, is_changelog=flow.is_changelog,
+            window_columns=flow.window_columns, is_changelog=flow.is_changelog, shown=shown,
         )  # fmt: skip
         parts = splitter.split()
+        if emit == "changes":
+            where = "a result that is taken back would not be found"
+            self._volatile.refuse([parts.after], self._text, where)
         carry(parts.before, flow, alias)
         before = self._compute_sql(flow, parts.before, "columns for the groups")
         node = self._aggregate(before, parts, flow, emit)
@@ -185,17 +207,17 @@ class _Builder:
             time_columns=set(), window_columns=set(), caches=[], detail=[*flow.detail, parts.detail],
         )  # fmt: skip
         keys_and_calls = tuple(f.name for f in node.schema if not is_hidden(f.name))
-        source = _read_with_types(
+        source = read_with_types(
             keys_and_calls, node.types, self._binder.column_types(visible_schema(node.schema))
         )
-        parts.after.args["from_"].this.replace(_aliased(source, INPUT))
+        parts.after.args["from_"].this.replace(aliased(source, INPUT))
         carry(parts.after, after_flow, INPUT)
         return dataclasses.replace(after_flow, item=exp.Subquery(this=parts.after)), parts.key_names
 
     def _aggregate(self, before: Compute, parts: Split, flow: Flow, emit: Emit) -> Aggregate:
         columns = self._binder.columns(before.sql, self._inputs(flow))
         carried = self._binder.column_types(columns.schema)
-        source = _read_with_types(columns.names, columns.types, carried).sql("duckdb")
+        source = read_with_types(columns.names, columns.types, carried).sql("duckdb")
         table = [EmptyTable(INPUT, typed_columns(columns.names, carried))]
         keys = ", ".join(parts.keys)
         group = f" GROUP BY {keys}" if keys else ""
@@ -261,9 +283,9 @@ class _Builder:
             )
         found = dict(ctes)
         for cte in clause.expressions:
-            if cte.this.find(exp.Table) is None or not isinstance(cte.this, exp.Select):
+            if not isinstance(cte.this, exp.Select):
                 raise PlanError(
-                    "SM3014", f"the CTE {cte.alias} does not read a stream", span=self._span(cte)
+                    "SM3014", f"the CTE {cte.alias} is no plain SELECT", span=self._span(cte)
                 )
             if cte.args["alias"].args.get("columns"):
                 raise PlanError(
@@ -300,8 +322,8 @@ class _Builder:
         item = items[at]
         flow = self._item(item, ctes)
         alias = item.alias or flow.name
-        self._check_joins(joins, at, flow)
-        item.replace(_aliased(flow.item, alias))
+        check_joins(joins, at, self._text, is_changelog=flow.is_changelog)
+        item.replace(aliased(flow.item, alias))
         return flow, alias
 
     def _is_stream(self, item: exp.Expr, ctes: dict[str, exp.Select]) -> bool:
@@ -321,11 +343,7 @@ class _Builder:
         if isinstance(item, exp.Subquery):
             inner = item.this
             if not isinstance(inner, exp.Select):
-                raise PlanError(
-                    "SM3012",
-                    "UNION is not supported in a continuous query yet",
-                    span=self._span(item),
-                )
+                raise not_a_select(inner, self._span(item))
             flow, _ = self._select(inner, ctes)
             return dataclasses.replace(flow, name=item.alias or "_q")
         name = table_name(item) if window_call(item) is None else ""
@@ -342,7 +360,7 @@ class _Builder:
     def _read(self, relation: Relation) -> Flow:
         return Flow(
             node=Read(relation),
-            item=_read_with_types(
+            item=read_with_types(
                 relation.schema.names, relation.types, self._binder.column_types(relation.schema)
             ),
             name=relation.name.rpartition(".")[2],
@@ -357,56 +375,46 @@ class _Builder:
         source = flow.item.sql("duckdb")
         return dataclasses.replace(
             flow,
-            item=exp.Subquery(this=_parse(tumble.sql(source, with_end_us=True))),
+            item=exp.Subquery(this=parse_select(tumble.sql(source, with_end_us=True))),
             is_windowed=True,
             window_columns={"window_start", "window_end"} if is_closing else set(),
             detail=[*flow.detail, tumble.detail],
         )
 
-    def _check_joins(self, joins: list[exp.Join], at: int, flow: Flow) -> None:
-        """A cache may only be looked up: never on the preserved side."""
-        for number, join in enumerate(joins, start=1):
-            side, kind = str(join.side).upper(), str(join.kind).upper()
-            is_stream_right = number == at
-            is_lateral = isinstance(join.this, exp.Unnest | exp.Lateral)
-            if is_lateral or number < at:
+    def _rewrite_caches(
+        self, select: exp.Select, flow: Flow, ctes: dict[str, exp.Select]
+    ) -> None:
+        """`products p` -> `caches.products AS p`, wherever a cache stands in this SELECT; CTEs over caches go in."""
+        while (table := self._next_cache(select, ctes)) is not None:
+            name = table_name(table).lower()
+            if name in ctes:
+                alias = table.alias or table.name
+                table.replace(aliased(exp.Subquery(this=ctes[name].copy()), alias))
                 continue
-            keeps_cache = side in ("FULL", "LEFT" if is_stream_right else "RIGHT")
-            if keeps_cache or (is_stream_right and kind in ("SEMI", "ANTI")):
-                raise PlanError(
-                    "SM3017", "a cache cannot be on the preserved side of an outer join: its rows are no events",
-                    hint="write stream LEFT JOIN cache", span=self._span(join),
-                )  # fmt: skip
-            if str(join.method).upper() == "POSITIONAL":
-                raise PlanError(
-                    "SM3018",
-                    "POSITIONAL JOIN has no incremental rule",
-                    hint="join by key",
-                    span=self._span(join),
-                )
-            if flow.is_changelog:
-                raise PlanError(
-                    "SM3019", "looking up a cache from a changelog is not supported yet",
-                    hint="join the cache before the GROUP BY, where rows are only added", span=self._span(join),
-                )  # fmt: skip
-
-    def _rewrite_caches(self, select: exp.Select, flow: Flow) -> None:
-        """`products p` -> `caches.products AS p`, wherever a cache stands in this SELECT."""
-        for table in list(select.find_all(exp.Table)):
-            if window_call(table) is not None or table.db or table.name == INPUT:
-                continue
-            relation = self._catalog.get(table.name)
-            if relation is None:
-                continue
+            relation = self._catalog.find(name, self._span(table))
             if relation.kind != "cache":
                 raise PlanError(
                     "SM3016", "a subquery on a stream is not supported yet",
                     hint="look up a cache instead: CREATE CACHE ... KEY (...)", span=self._span(table),
                 )  # fmt: skip
+            if flow.is_changelog:
+                raise PlanError(
+                    "SM3019", "looking up a cache from a changelog is not supported yet",
+                    hint="look it up before the GROUP BY, where rows are only added", span=self._span(table),
+                )  # fmt: skip
             flow.caches.append(relation)
             flow.detail.append(f"lookup join with {relation.name}")
             alias = table.alias or relation.name
-            table.replace(_aliased(exp.table_(relation.id, db="caches", quoted=True), alias))
+            cache = aliased(exp.table_(relation.id, db="caches", quoted=True), alias)
+            table.replace(cache)
+
+    def _next_cache(self, select: exp.Select, ctes: dict[str, exp.Select]) -> exp.Table | None:
+        for table in select.find_all(exp.Table):
+            is_done = table.name == INPUT or table.db == "caches"
+            if not is_done and isinstance(table.this, exp.Identifier):
+                if table.name.lower() in ctes or table_name(table) in self._catalog:
+                    return table
+        return None
 
     # --- statements ------------------------------------------------------------------------
 
@@ -437,31 +445,8 @@ class _Builder:
         return span_of(node, self._text)
 
 
-def _aliased(item: exp.Expr, alias: str) -> exp.Expr:
-    item.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
-    return item
-
-
-def _read_with_types(
-    names: Sequence[str], types: Sequence[str], carried: Sequence[str]
-) -> exp.Expr:
-    """`_in`, with the DuckDB types that Arrow does not carry cast back."""
-    casts = [
-        f"CAST({quote(n)} AS {t}) AS {quote(n)}"
-        for n, t, c in zip(names, types, carried, strict=True)
-        if t != c
-    ]
-    if not casts:
-        return exp.to_table(INPUT)
-    return exp.Subquery(this=_parse(f"SELECT * REPLACE ({', '.join(casts)}) FROM {INPUT}"))
-
-
-def _parse(sql: str) -> exp.Select:
-    return sqlglot.parse_one(sql, read="duckdb", into=exp.Select)
-
-
-def _from_items(select: exp.Select) -> list[exp.Expr]:
-    return [select.args["from_"].this, *(j.this for j in select.args.get("joins") or [])]
+def _aliases(select: exp.Select) -> set[str]:
+    return {i.alias_or_name.lower() for i in from_items(select)}
 
 
 def _mode(flow: Flow, key: tuple[str, ...] | None) -> FeedMode:
@@ -472,8 +457,3 @@ def _mode(flow: Flow, key: tuple[str, ...] | None) -> FeedMode:
 
 def _first(names: tuple[str, ...], wanted: set[str]) -> str | None:
     return next((n for n in names if n.lower() in wanted), None)
-
-
-def _short(node: exp.Expr) -> str:
-    text = node.sql("duckdb")
-    return text if len(text) <= 40 else text[:39] + "…"

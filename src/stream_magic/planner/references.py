@@ -66,7 +66,14 @@ def table_items(ast: exp.Expr) -> list[exp.Table]:
     """All tables of a query but its CTEs."""
     ctes = {c.alias.lower() for c in ast.find_all(exp.CTE)}
     tables = list(ast.find_all(exp.Table))
-    return [t for t in tables if window_call(t) is not None or table_name(t).lower() not in ctes]
+    return [t for t in tables if window_call(t) or not _is_cte(t, ctes)]
+
+
+def _is_cte(table: exp.Table, ctes: set[str]) -> bool:
+    """`WITH s AS (SELECT * FROM s)`: the inner s is not the CTE."""
+    inside = table.find_ancestor(exp.CTE)
+    name = table_name(table).lower()
+    return name in ctes and (inside is None or inside.alias.lower() != name)
 
 
 def table_name(table: exp.Expr) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from stream_magic.errors import PlanError
+from stream_magic.errors import PlanError, Span
 from stream_magic.language.spans import span_of
+from stream_magic.planner.aggregates import Names
+from stream_magic.planner.text import from_items
 
 # clause of a SELECT -> (code, what, what to write)
 _CLAUSES = {
@@ -37,18 +39,35 @@ _CLAUSES = {
 _GROUPINGS = ("grouping_sets", "rollup", "cube")
 
 
+_LIMIT_HINT = "leave it out: a view shows the newest rows, app.sql(...) takes LIMIT"
+# What a SELECT, and what a name in FROM, may have; each clause beyond is refused by name.
+_SELECT_ARGS = frozenset({"expressions", "from_", "joins", "where", "group", "having", "with_"})
+_ITEM_ARGS = frozenset({"this", "alias", "db", "catalog"})
+
+
 def refuse_clauses(select: exp.Select, text: str) -> Iterator[PlanError]:
     """Every clause of this SELECT that cannot be kept up to date yet."""
-    for clause, (code, what, hint) in _CLAUSES.items():
-        node = select.args.get(clause)
-        if node:
-            place = node[0] if isinstance(node, list) else node
-            yield PlanError(
-                code,
-                f"{what} is not supported in a continuous query yet",
-                hint=hint,
-                span=span_of(place, text),
-            )
+    for clause, node in select.args.items():
+        if not node or clause in _SELECT_ARGS:
+            continue
+        code, what, hint = _CLAUSES.get(clause, ("SM3012", clause.upper(), ""))
+        place = node[0] if isinstance(node, list) else node
+        yield _unsupported(code, what, hint, place if isinstance(place, exp.Expr) else select, text)
+    yield from _refuse_grouping(select, text)
+    yield from _refuse_items(select, text)
+    if not select.args.get("windows") and not select.args.get("qualify"):
+        for window in _own(select, exp.Window):
+            hint = "aggregate over TUMBLE(s, ts, INTERVAL 10 SECONDS), or use app.sql(...) for a snapshot"
+            yield _unsupported("SM3005", "OVER", hint, window, text)
+            break
+    for star in _own(select, exp.Columns, exp.Star):
+        if isinstance(star, exp.Columns) or not _is_plain_star(star):
+            hint = "name the columns, or write * EXCLUDE (...)"
+            yield _unsupported("SM3011", "COLUMNS(...)", hint, star, text)
+            break
+
+
+def _refuse_grouping(select: exp.Select, text: str) -> Iterator[PlanError]:
     group = select.args.get("group")
     for kind in _GROUPINGS:
         if group is not None and group.args.get(kind):
@@ -59,23 +78,112 @@ def refuse_clauses(select: exp.Select, text: str) -> Iterator[PlanError]:
                 hint=hint,
                 span=span_of(group, text),
             )
-    for window in select.find_all(exp.Window):
-        hint = (
-            "aggregate over TUMBLE(s, ts, INTERVAL 10 SECONDS), or use app.sql(...) for a snapshot"
-        )
-        yield PlanError(
-            "SM3005",
-            "OVER is not supported in a continuous query yet",
-            hint=hint,
-            span=span_of(window, text),
-        )
-        break
-    for columns in select.find_all(exp.Columns):
-        hint = "name the columns, or write * EXCLUDE (...)"
-        yield PlanError(
-            "SM3011",
-            "COLUMNS(...) is not supported in a continuous query yet",
-            hint=hint,
-            span=span_of(columns, text),
-        )
-        break
+
+
+def _refuse_items(select: exp.Select, text: str) -> Iterator[PlanError]:
+    """Clauses that hang on a name in FROM, and functions that read something else than a stream."""
+    if select.args.get("from_") is None:
+        return
+    for item in from_items(select):
+        if isinstance(item, exp.Table) and item.args.get("joins"):
+            hint = "leave the brackets out"
+            yield _unsupported("SM3012", "a join in brackets", hint, item, text)
+            continue
+        for clause, node in item.args.items():
+            if node and isinstance(item, exp.Table | exp.Subquery) and clause in _CLAUSES:
+                code, what, hint = _CLAUSES[clause]
+                yield _unsupported(code, what, hint, item, text)
+            elif node and isinstance(item, exp.Table) and clause not in _ITEM_ARGS:
+                yield _unsupported("SM3012", clause.upper(), "leave it out", item, text)
+
+
+def _own(select: exp.Select, *kinds: type[exp.Expr]) -> Iterator[exp.Expr]:
+    """Nodes of this SELECT, not of those inside it."""
+    for node in select.find_all(*kinds):
+        if node.find_ancestor(exp.Select) is select:
+            yield node
+
+
+def _is_plain_star(star: exp.Expr) -> bool:
+    """`*`, `s.*` or count(*)."""
+    if star.args.get("rename"):
+        return False
+    above = star.parent
+    if isinstance(above, exp.Column):
+        above = above.parent
+    return isinstance(above, exp.Select | exp.Count)
+
+
+def _unsupported(code: str, what: str, hint: str, place: exp.Expr, text: str) -> PlanError:
+    message = f"{what} is not supported in a continuous query yet"
+    return PlanError(code, message, hint=hint or None, span=span_of(place, text))
+
+
+def not_a_select(node: exp.Expr, span: Span) -> PlanError:
+    """UNION, VALUES, a join in brackets: anything but a SELECT."""
+    words = {"Table": "a join in brackets"}
+    what = words.get(type(node).__name__, type(node).__name__.upper())
+    hint = "leave the brackets out" if what in words.values() else ""
+    return PlanError(
+        "SM3012",
+        f"{what} is not supported in a continuous query yet",
+        hint=hint or "write one CREATE STREAM for each SELECT",
+        span=span,
+    )
+
+
+def refuse_whole_rows(select: exp.Select, names: Names, text: str) -> None:
+    """`SELECT o FROM orders o` would be a STRUCT with the engine's columns in it.
+
+    Raises:
+        PlanError: SM3051.
+    """
+    for column in select.find_all(exp.Column):
+        name = column.name.lower()
+        if len(column.parts) == 1 and not column.is_star and name == names.stream:
+            if name not in names.columns and name not in _item_aliases(select):
+                raise PlanError(
+                    "SM3051",
+                    f"{column.name} is a whole row here",
+                    hint=f"write {column.name}.* for its columns, or name them: {{'id': {column.name}.id, ...}}",
+                    span=span_of(column, text),
+                )
+
+
+def _item_aliases(select: exp.Select) -> set[str]:
+    return {e.alias.lower() for e in select.expressions if isinstance(e, exp.Alias)}
+
+
+def check_joins(joins: list[exp.Join], at: int, text: str, *, is_changelog: bool) -> None:
+    """A cache may only be looked up: never on the preserved side.
+
+    Args:
+        joins: of one SELECT.
+        at: number of the stream among the items of FROM, 0 for the first.
+        text: the cell.
+        is_changelog: the stream's rows have weights.
+
+    Raises:
+        PlanError: SM3017, SM3018, SM3019.
+    """
+    for number, join in enumerate(joins, start=1):
+        side, kind = str(join.side).upper(), str(join.kind).upper()
+        is_stream_right = number == at
+        place = span_of(join, text)
+        if str(join.method).upper() == "POSITIONAL" or kind == "POSITIONAL":
+            raise PlanError(
+                "SM3018", "POSITIONAL JOIN has no incremental rule", hint="join by key", span=place
+            )
+        if isinstance(join.this, exp.Unnest | exp.Lateral) or number < at:
+            continue
+        keeps_cache = side in ("FULL", "LEFT" if is_stream_right else "RIGHT")
+        if keeps_cache or (is_stream_right and kind in ("SEMI", "ANTI")):
+            raise PlanError(
+                "SM3017", "a cache cannot be on the preserved side of an outer join: its rows are no events",
+                hint="write stream LEFT JOIN cache", span=place,
+            )  # fmt: skip
+        if is_changelog and isinstance(join.this, exp.Table):
+            raise PlanError(
+                "SM3019", "looking up a cache from a changelog is not supported yet",
+                hint="join the cache before the GROUP BY, where rows are only added", span=place,
+            )  # fmt: skip

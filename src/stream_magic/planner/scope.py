@@ -72,21 +72,27 @@ def carry(select: exp.Select, flow: Flow, alias: str) -> None:
         select.append("expressions", exp.alias_(column, name))
 
 
-def project_names(select: exp.Select, names: set[str]) -> set[str]:
-    """Which output columns of a SELECT are these input columns, unchanged. Lower case."""
+def project_names(select: exp.Select, names: set[str], alias: str) -> set[str]:
+    """Which output columns of a SELECT are these columns of the stream, unchanged. Lower case."""
     found: set[str] = set()
     for item in select.expressions:
         if item.is_star:
             inner = item.this if isinstance(item, exp.Column) else item
-            dropped = {e.name.lower() for e in inner.args.get("except_") or []}
+            if isinstance(item, exp.Column) and item.table.lower() != alias.lower():
+                continue
+            changed = [*(inner.args.get("except_") or []), *(inner.args.get("rename") or [])]
+            dropped = {e.name.lower() for e in changed} | {e.this.name.lower() for e in changed}
             dropped |= {e.alias.lower() for e in inner.args.get("replace") or []}
             found |= names - dropped
             continue
         column = item.this if isinstance(item, exp.Alias) else item
-        if (
-            isinstance(column, exp.Column)
-            and column.name.lower() in names
-            and len(column.parts) <= 2
-        ):
+        if is_stream_column(column, names, alias):
             found.add(item.alias_or_name.lower())
     return found
+
+
+def is_stream_column(node: exp.Expr, names: set[str], alias: str) -> bool:
+    """True for one of these columns of the stream itself, not of a cache beside it."""
+    if not isinstance(node, exp.Column) or node.name.lower() not in names:
+        return False
+    return len(node.parts) == 1 or (len(node.parts) == 2 and node.table.lower() == alias.lower())

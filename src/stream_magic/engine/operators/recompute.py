@@ -6,9 +6,10 @@ by arrival. It costs the size of the touched groups.
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
-from stream_magic.core.change import LATE_BY, SEQ, WEIGHT
+from stream_magic.core.change import LATE_BY, SEQ, SEQ_FIELD, WEIGHT
 from stream_magic.engine.operators.aggregate import GroupTables
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until, without_late
@@ -40,6 +41,7 @@ class RecomputeOperator(Operator):
             f"PREPARE p{t.number} AS INSERT INTO {self._rows} SELECT {columns} FROM {t.source}"
         )
         self._size = self._compacted_size = 0
+        self._arrived = 0
         self.schema = plan.schema
 
     def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
@@ -47,6 +49,7 @@ class RecomputeOperator(Operator):
         has_lateness = self._plan.is_windowed and LATE_BY in delta.column_names
         rows = without_late(delta, self._plan.lateness_us, turn) if has_lateness else delta
         if rows.num_rows:
+            rows = self._in_sequence(rows)
             t.input.table = rows
             t.database.execute(f"EXECUTE p{t.number}")
             self._size += rows.num_rows
@@ -65,6 +68,12 @@ class RecomputeOperator(Operator):
     def close(self) -> None:
         self._t.database.execute(f"DEALLOCATE p{self._t.number}")
         self._t.close(self._rows, self._results)
+
+    def _in_sequence(self, rows: pa.Table) -> pa.Table:
+        """Each row a number of its own: rows made from one by UNNEST came with the same."""
+        first, self._arrived = self._arrived, self._arrived + rows.num_rows
+        numbers = pa.array(np.arange(first, self._arrived, dtype=np.int64))
+        return rows.set_column(rows.column_names.index(SEQ), SEQ_FIELD, numbers)
 
     def _change(self, rows: pa.Table, turn: Turn, *, even_without_rows: bool = False) -> pa.Table:
         """Old and new results of the touched groups."""
