@@ -2,15 +2,16 @@ import { clockText, columnDecimals, dateText, doubleText, fractionDigits, groupD
 
 const BINARY = new Set(["number", "timestamp", "date", "time", "interval"]);
 const RIGHT = new Set(["number", "digits", "timestamp", "date", "time", "interval"]);
+const CLOCK = new Set(["timestamp", "date", "time"]); // a first column of times leads its row: left
 
 /** One column of a message: `text(i)` as shown, `isNull(i)`, `raw(i)` for comparing. */
 export class Column {
-  constructor(message) {
+  constructor(message, isFirst = false) {
     this.name = message.name;
     this.type = message.type;
     this.kind = message.kind;
     this.zone = message.zone;
-    this.isRight = RIGHT.has(message.kind);
+    this.isRight = RIGHT.has(message.kind) && !(isFirst && CLOCK.has(message.kind));
     this.isId = /(^|_)id$/i.test(message.name);
     this.values = BINARY.has(message.kind) ? doubles(message.values) : message.values;
     this.nulls = message.nulls ? bytes(message.nulls) : null;

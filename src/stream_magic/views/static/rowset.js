@@ -5,7 +5,7 @@ const SEPARATOR = "\u0001";
 /** The rows of one message in the order of reading, each with an id that lasts from frame to frame. */
 export class RowSet {
   constructor(message, mode, key) {
-    this.columns = message.columns.map((c) => new Column(c));
+    this.columns = message.columns.map((c, i) => new Column(c, i === 0));
     this.count = message.count;
     this.total = message.total ?? 0;
     this.epoch = message.epoch ?? 0;
