@@ -13,12 +13,11 @@ import pyarrow as pa
 from stream_magic.connectors.mysql_cdc import events
 from stream_magic.connectors.mysql_cdc.events import Rows
 from stream_magic.connectors.mysql_cdc.position import LogPosition
-from stream_magic.connectors.mysql_cdc.rows import Batch, Collector, Layout, Origin
+from stream_magic.connectors.mysql_cdc.rows import MAX_BATCH_BYTES, Batch, Collector, Layout, Origin
 from stream_magic.connectors.mysql_cdc.tables import Table, harmful_statement
 from stream_magic.connectors.mysql_cdc.wire import RawEvent
 from stream_magic.errors import ConnectorError
 
-MAX_BATCH_BYTES = 32 << 20
 MAX_LAYOUTS = 1000
 BUSY_S = 0.5  # reading on while events come; a log full of other tables must not hold rows back
 _NO_ROW = (struct.error, ValueError, IndexError, KeyError, OverflowError)

@@ -20,6 +20,7 @@ from stream_magic.connectors.mysql_cdc.tables import Table, fit
 from stream_magic.connectors.mysql_cdc.values import Bad, to_arrow
 from stream_magic.contracts.source import BadRow
 
+MAX_BATCH_BYTES = 32 << 20  # of raw rows, however many rows a batch may have
 SOURCE_FIELDS = pa.struct(
     {
         "database": pa.string(),

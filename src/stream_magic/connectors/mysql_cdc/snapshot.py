@@ -13,7 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from stream_magic.connectors.mysql_cdc.position import LogPosition, parse_mysql_gtids
-from stream_magic.connectors.mysql_cdc.rows import SOURCE_FIELDS, Batch, change_schema
+from stream_magic.connectors.mysql_cdc.rows import (
+    MAX_BATCH_BYTES,
+    SOURCE_FIELDS,
+    Batch,
+    change_schema,
+)
 from stream_magic.connectors.mysql_cdc.server import Address, Facts, quote, quoted
 from stream_magic.connectors.mysql_cdc.tables import Column, Table
 from stream_magic.connectors.mysql_cdc.text import from_text
@@ -85,7 +90,7 @@ class Snapshot:
             columns = ", ".join(_selected(c) for c in table.columns)
             cursor = self._connection.cursor()
             cursor.execute(f"SELECT {columns} FROM {quoted(table)}")
-            while rows := cursor.fetchmany(self._most):
+            while rows := _fetch(cursor, self._most):
                 yield self._batch(table, rows)
 
     def _batch(self, table: Table, rows: Sequence[Sequence[Any]]) -> Batch:
@@ -127,6 +132,19 @@ class Snapshot:
             "transaction": None,
             "row": None,
         }
+
+
+def _fetch(cursor: Any, most: int) -> list[Sequence[Any]]:
+    """The next rows, at most `most` and about 32 MB."""
+    rows: list[Sequence[Any]] = []
+    size = 0
+    while len(rows) < most and size < MAX_BATCH_BYTES:
+        row = cursor.fetchone()
+        if row is None:
+            break
+        rows.append(row)
+        size += sum(map(len, filter(None, row)))
+    return rows
 
 
 def _selected(column: Column) -> str:
