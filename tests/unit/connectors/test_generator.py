@@ -133,3 +133,11 @@ def test_rate_follows_the_clock_of_the_app():
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ConfigError):
         source(**options)
+
+
+def test_speed_spreads_event_times_and_changes_nothing_else():
+    slow, fast = (read_all(source(rows=2000, speed=s)) for s in (1, 5))
+    start = slow["ts"][0].as_py()
+    later = [(t.as_py() - start).total_seconds() for t in (slow["ts"][-1], fast["ts"][-1])]
+    assert later[1] == pytest.approx(5 * later[0], abs=1e-5)
+    assert slow["op"] == fast["op"]

@@ -43,6 +43,11 @@ class GeneratorOptions(SourceOptions):
         default="shop_orders",
         example="'products'",
     )
+    speed: float = option(
+        "Event time runs this many times as fast as the rate says; above 1 it runs ahead of the clock.",
+        default=1.0,
+        example="5",
+    )
     disorder: timedelta = option(
         "Rows may be late by up to this.", default=timedelta(0), example="'2 seconds'"
     )
@@ -50,6 +55,8 @@ class GeneratorOptions(SourceOptions):
     def __post_init__(self) -> None:
         if self.rate is not None and self.rate <= 0:
             raise ConfigError("SM7120", "option rate must be more than 0", hint="write rate = 50")
+        if self.speed <= 0:
+            raise ConfigError("SM7123", "option speed must be more than 0", hint="write speed = 5")
         if self.products < 1 or (self.rows is not None and self.rows < 0):
             raise ConfigError("SM7121", "options products and rows cannot be negative")
         if self.start is not None:
@@ -108,7 +115,7 @@ class GeneratorSource(Source):
         else:
             self._next = int(str(position["row"]))
             self._start_us = int(str(position["start_us"]))
-        step_us = 1e6 / options.rate if options.rate else _STEP_US
+        step_us = (1e6 / options.rate if options.rate else _STEP_US) * options.speed
         late_us = int(options.disorder.total_seconds() * 1e6)
         self._shop = Shop(options.seed, options.products, self._start_us, step_us, late_us)
         self._table = self._reference(options.products)
