@@ -20,6 +20,7 @@ Tls = Literal["preferred", "off", "required", "verified"]
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 10
 _WRONG_USER = frozenset({1044, 1045, 1698, 1862, 2061})
+TLS_FAILED = 2026
 _DENIED = frozenset({1142, 1143, 1227, 1370})
 _CHANGED = frozenset({1146, 1054, 1412})
 
@@ -130,6 +131,13 @@ class Address:
                 "SM4102",
                 f"{self.place} wants the password encrypted, and the connection is not",
                 hint="write tls = 'required', or pip install cryptography",
+            )
+        if code == TLS_FAILED or "certificate" in text.lower():
+            return ConnectorError(
+                "SM4113",
+                f"no encrypted connection to {self.place}: {text}",
+                hint="tls = 'required' takes any certificate; tls = 'verified' with"
+                " tls_ca = 'FILE' takes those that the file signs; the host must be its name",
             )
         if code in _CHANGED:
             return ConnectorError(
