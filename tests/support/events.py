@@ -60,5 +60,5 @@ def bucket_end(ts: datetime | None, size: timedelta) -> datetime | None:
     """The end of the tumbling window of a time, aligned to 1970."""
     if ts is None:
         return None
-    epoch = datetime(1970, 1, 1)
+    epoch = datetime(1970, 1, 1)  # noqa: DTZ001  # naive, as TIMESTAMP is
     return epoch + ((ts - epoch) // size + 1) * size

@@ -39,6 +39,7 @@ class Intake:
     errors: dict[str, list[RowError]] = field(default_factory=dict)
     watermarks: dict[str, int] = field(default_factory=dict)
     rows: int = 0
+    now_us: int = 0
 
 
 @dataclass
@@ -88,7 +89,7 @@ class EpochRunner:
                 node.metrics.rows_in += rows.num_rows
 
     def _take(self, max_rows: int | None, errors: dict[str, list[RowError]]) -> Intake:
-        intake = Intake(errors=errors)
+        intake = Intake(errors=errors, now_us=self._clock.now_us())
         for node in self._flow.sources():
             taken = [] if max_rows == 0 or self._is_held(node) else node.reader.take(max_rows)
             for batch in taken:
@@ -164,10 +165,10 @@ class EpochRunner:
                     and not self._is_down(node)
                     and not self._waits_for_cache(node)
                 ):
-                    self._run_query(node, outcome)
+                    self._run_query(node, outcome, intake.now_us)
         return outcome
 
-    def _run_query(self, node: QueryNode, outcome: Outcome) -> None:
+    def _run_query(self, node: QueryNode, outcome: Outcome, now_us: int) -> None:
         watermark = outcome.watermarks.get(
             node.main_input.removeprefix("errors."), node.watermark_us
         )
@@ -176,7 +177,7 @@ class EpochRunner:
         has_moved = watermark != node.watermark_us
         if delta.num_rows == 0 and not has_moved and not is_fresh:
             return
-        turn = Turn(RowErrors(origin=delta), self._next_seq - 1, watermark)
+        turn = Turn(RowErrors(origin=delta), self._next_seq - 1, watermark, now_us)
         try:
             first = node.initial(turn) if is_fresh else None
             out = node.run(delta, turn)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,13 +40,22 @@ class RowErrors:
         for raw in self._raw(seqs):
             self.rows.append(RowError(code, reason, raw))
 
+    def add_rows(
+        self, rows: pa.Table, code: str, reason: str, labels: Mapping[str, str] | None = None
+    ) -> None:
+        """Records these rows; `labels` gives columns the names that users know."""
+        shown = visible(rows)
+        names = [(labels or {}).get(n, n) for n in shown.column_names]
+        for row in shown.rename_columns(names).to_pylist():
+            self.rows.append(RowError(code, reason, _as_json(row)))
+
     def _raw(self, seqs: Sequence[int]) -> list[bytes]:
         if self.origin is None or SEQ not in self.origin.column_names:
             return [b""] * len(seqs)
         numbers = self.origin.column(SEQ).to_numpy()
         at = np.minimum(np.searchsorted(numbers, np.asarray(seqs)), max(len(numbers) - 1, 0))
         rows = visible(self.origin.take(pa.array(at))).to_pylist()
-        return [json.dumps(row, default=_plain, ensure_ascii=False).encode() for row in rows]
+        return [_as_json(row) for row in rows]
 
 
 def errors_table(rows: Sequence[RowError], epoch: int, now_us: int) -> pa.Table:
@@ -61,6 +71,10 @@ def errors_table(rows: Sequence[RowError], epoch: int, now_us: int) -> pa.Table:
         },
         schema=ERRORS_SCHEMA,
     )
+
+
+def _as_json(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, default=_plain, ensure_ascii=False).encode()
 
 
 def _plain(value: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -222,8 +223,20 @@ class Binder:
         if info.get("error_subtype") == "MISSING_ENTRY" and "Function" in str(info.get("type", "")):
             hint = f"did you mean '{candidates[0]}'?" if candidates else None
             return LanguageError("SM2005", f"there is no function '{name}'", hint=hint, span=place)
+        if info.get("error_subtype") == "NO_MATCHING_FUNCTION":
+            return _no_such_call(info, place)
         first, _, rest = message.partition("\n")
         return LanguageError("SM2001", first, hint=rest.strip() or None, span=place)
+
+
+def _no_such_call(info: dict[str, object], span: Span) -> LanguageError:
+    """The function exists, but not for these types."""
+    takes = dict.fromkeys(re.findall(r"\(([^()]*)\) ->", str(info.get("candidates", ""))))
+    shown = ["(" + re.sub(r'"?\w+"? (?=[A-Z])|, /', "", t) + ")" for t in takes][:4]
+    more = " ..." if len(takes) > 4 else ""
+    hint = f"{info.get('name')} takes {', '.join(shown)}{more}; cast what you give it: CAST(x AS DOUBLE)"
+    call = str(info.get("call", "")).replace("_LITERAL", "")
+    return LanguageError("SM2006", f"there is no {call}", hint=hint, span=span)
 
 
 def _place(span: Span, info: dict[str, object]) -> Span:

@@ -14,6 +14,8 @@ from stream_magic.errors import LanguageError, Span
 
 RelationKind = Literal["source", "stream", "table", "cache", "target", "errors"]
 
+_SHOWN = 10  # names in a message
+
 ERRORS_SCHEMA = pa.schema(
     [
         ("epoch", pa.int64()),
@@ -108,7 +110,8 @@ class Catalog:
         if close:
             hint = f"did you mean '{close[0]}'?"
         elif names := self.names():
-            hint = f"there are: {', '.join(names)}"
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            hint = f"there are: {', '.join(names[:_SHOWN])}{more}"
         else:
             hint = "nothing has been created yet: begin with CREATE SOURCE"
         raise LanguageError(

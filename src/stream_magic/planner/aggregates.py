@@ -125,7 +125,9 @@ class Names:
                     return exp.paren(self.without_aliases(self.aliases[name]), copy=True)
             return n
 
-        return node.copy().transform(expand)
+        expanded: exp.Expr = node.copy().transform(expand)
+        is_all_alias = isinstance(expanded, exp.Paren) and not isinstance(node, exp.Paren)
+        return expanded.this if is_all_alias else expanded
 
 
 @dataclass
@@ -139,6 +141,7 @@ class Split:
     key_names: tuple[str, ...] | None
     is_windowed: bool
     detail: str
+    labels: dict[str, str]
 
 
 class Splitter:
@@ -189,6 +192,7 @@ class Splitter:
             before, after, keys, list(self._calls.values()),
             key_names if len(key_names) == len(self._keys) else None,
             is_windowed, f"by {group}" if group else "aggregate",
+            {k: c.replace('"', "") for c, k in self._keys.items()} | {c.name: c.shown for c in self._calls.values()},
         )  # fmt: skip
 
     def _read_keys(self) -> bool:
@@ -197,9 +201,7 @@ class Splitter:
         expressions: list[exp.Expr] = []
         if group is not None and group.args.get("all"):
             expressions = [
-                unaliased(e)
-                for e in self._select.expressions
-                if not any(self._finder.find(e))
+                unaliased(e) for e in self._select.expressions if not any(self._finder.find(e))
             ]
         elif group is not None:
             expressions = [self._key(e) for e in group.expressions]
@@ -299,6 +301,7 @@ class Splitter:
         core = aggregate_core(node)
         function = function_name(core)
         self._refuse(function, core, node)
+        shown = node.sql("duckdb")
         is_distinct = core.find(exp.Distinct) is not None
         by_arrival = function in _BY_ARRIVAL
         for argument in list(_arguments(core)):
@@ -311,7 +314,7 @@ class Splitter:
         if by_arrival:
             call = core.sql("duckdb")
             sql = sql.replace(call, f"{call[:-1]} ORDER BY _sm_seq)", 1)
-        return Call(name, sql, is_mergeable=not (is_distinct or by_arrival))
+        return Call(name, sql, not (is_distinct or by_arrival), shown)
 
     def _argument(self, e: exp.Expr) -> str:
         canonical = self._names.canonical(e)

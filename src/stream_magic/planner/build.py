@@ -15,11 +15,20 @@ from sqlglot import exp
 from stream_magic.contracts.feed import FeedMode
 from stream_magic.core.change import SEQ_FIELD, WEIGHT_FIELD, is_hidden, visible_schema
 from stream_magic.errors import CellError, LanguageError, PlanError, Span, StreamMagicError
-from stream_magic.language.binder import INPUT, Binder, Columns, EmptyTable, explained, typed_columns
+from stream_magic.language.binder import (
+    INPUT,
+    Binder,
+    Columns,
+    EmptyTable,
+    explained,
+    typed_columns,
+)
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Emit, Query
 from stream_magic.planner.aggregates import AggregateFinder, Names, Split, Splitter
+from stream_magic.planner.clock import CLOCK, CLOCK_TABLE, with_clock
+from stream_magic.planner.guard import probe_sql
 from stream_magic.planner.nodes import WINDOW_END, Aggregate, Call, Compute, Node, Plan, Read
 from stream_magic.planner.references import References, find_references, table_name
 from stream_magic.planner.refuse import (
@@ -67,13 +76,14 @@ class _Builder:
         ast = self._query.ast
         if not isinstance(ast, exp.Select):
             raise not_a_select(ast, self._query.span)
+        self._refuse_recursion(ast)
         self._found = find_references(self._query, self._catalog, self._binder)
         bound = self._binder.bind(self._found.body, self._found.empty_tables(), self._query.span)
         self._refuse(ast)
-        self._check_names(bound)
         select = ast.copy()
         self._number_tumbles(ast, select)
         flow, key_names = self._select(select, {}, is_top=True)
+        self._check_names(bound)
         root = self._compute(flow, bound.names)
         windows = (t.relation for t in self._found.windows.values())
         relations = {r.id: r for r in (*self._found.relations.values(), *windows)}.values()
@@ -104,6 +114,14 @@ class _Builder:
             if id(old) in tumbles:
                 tumbles[id(new)] = tumbles[id(old)]
                 self._kept.append(new)  # an id() is only good while the node lives
+
+    def _refuse_recursion(self, ast: exp.Select) -> None:
+        for clause in ast.find_all(exp.With):
+            if clause.args.get("recursive"):
+                hint = "leave RECURSIVE out if the CTE does not read itself"
+                raise PlanError(
+                    "SM3013", "WITH RECURSIVE has no incremental rule", hint=hint, span=self._span(clause),
+                )  # fmt: skip
 
     def _refuse(self, ast: exp.Select) -> None:
         errors: list[StreamMagicError] = []
@@ -137,7 +155,9 @@ class _Builder:
             node = node.input
         if isinstance(node, Aggregate) and node.emit == "close" and node.is_windowed:
             return
-        hint = "GROUP BY window_end over TUMBLE(s, ts, size), where ts is the column of s's WATERMARK"
+        hint = (
+            "GROUP BY window_end over TUMBLE(s, ts, size), where ts is the column of s's WATERMARK"
+        )
         if isinstance(node, Read) and not plan.is_changelog:
             hint = "leave EMIT out: a query without GROUP BY emits every row once"
         raise PlanError(
@@ -169,7 +189,9 @@ class _Builder:
         names = Names(self._input_columns(select, flow), _aliases(select), alias.lower())
         refuse_whole_rows(select, names, self._text)
         if flow.is_changelog:
-            self._volatile.refuse([select], self._text, "a row that is taken back would not be found")
+            self._volatile.refuse(
+                [select], self._text, "a row that is taken back would not be found"
+            )
         if self._finder.is_grouped(select):
             emit = (self._query.emit if is_top else None) or "changes"
             return self._group(select, flow, names, emit, is_top=is_top)
@@ -189,7 +211,9 @@ class _Builder:
         self, select: exp.Select, flow: Flow, names: Names, emit: Emit, *, is_top: bool
     ) -> tuple[Flow, tuple[str, ...] | None]:
         """GROUP BY ends one text and begins another over the groups."""
-        shown = () if is_top else self._binder.columns(select.sql("duckdb"), self._inputs(flow)).names
+        shown = (
+            () if is_top else self._binder.columns(select.sql("duckdb"), self._inputs(flow)).names
+        )
         alias = names.stream
         splitter = Splitter(
             select, names, self._finder, self._text,
@@ -204,7 +228,7 @@ class _Builder:
         node = self._aggregate(before, parts, flow, emit)
         after_flow = dataclasses.replace(
             flow, node=node, is_changelog=emit == "changes", has_watermark=False, is_windowed=False,
-            time_columns=set(), window_columns=set(), caches=[], detail=[*flow.detail, parts.detail],
+            time_columns=set(), window_columns=set(), caches=[], detail=[*flow.detail, parts.detail], labels=parts.labels,
         )  # fmt: skip
         keys_and_calls = tuple(f.name for f in node.schema if not is_hidden(f.name))
         source = read_with_types(
@@ -263,7 +287,8 @@ class _Builder:
         """`_in` and the caches, as the flow's text sees them."""
         node = flow.node
         schema = node.relation.stream_schema if isinstance(node, Read) else node.schema
-        tables = [EmptyTable(INPUT, typed_columns(schema.names, self._binder.column_types(schema)))]
+        columns = typed_columns(schema.names, self._binder.column_types(schema))
+        tables = [EmptyTable(INPUT, columns), CLOCK_TABLE]
         caches = {c.id: c for c in flow.caches}
         return [
             *tables,
@@ -277,10 +302,6 @@ class _Builder:
         clause = select.args.get("with_")
         if clause is None:
             return ctes
-        if clause.args.get("recursive"):
-            raise PlanError(
-                "SM3013", "WITH RECURSIVE has no incremental rule", span=self._span(clause)
-            )
         found = dict(ctes)
         for cte in clause.expressions:
             if not isinstance(cte.this, exp.Select):
@@ -335,7 +356,8 @@ class _Builder:
             return True
         name = table_name(item)
         if name.lower() in ctes:
-            return any(self._is_stream(t, ctes) for t in ctes[name.lower()].find_all(exp.Table))
+            outer = {k: v for k, v in ctes.items() if k != name.lower()}
+            return any(self._is_stream(t, outer) for t in ctes[name.lower()].find_all(exp.Table))
         return self._catalog.find(name, self._span(item)).kind != "cache"
 
     def _item(self, item: exp.Expr, ctes: dict[str, exp.Select]) -> Flow:
@@ -381,9 +403,7 @@ class _Builder:
             detail=[*flow.detail, tumble.detail],
         )
 
-    def _rewrite_caches(
-        self, select: exp.Select, flow: Flow, ctes: dict[str, exp.Select]
-    ) -> None:
+    def _rewrite_caches(self, select: exp.Select, flow: Flow, ctes: dict[str, exp.Select]) -> None:
         """`products p` -> `caches.products AS p`, wherever a cache stands in this SELECT; CTEs over caches go in."""
         while (table := self._next_cache(select, ctes)) is not None:
             name = table_name(table).lower()
@@ -411,9 +431,9 @@ class _Builder:
     def _next_cache(self, select: exp.Select, ctes: dict[str, exp.Select]) -> exp.Table | None:
         for table in select.find_all(exp.Table):
             is_done = table.name == INPUT or table.db == "caches"
-            if not is_done and isinstance(table.this, exp.Identifier):
-                if table.name.lower() in ctes or table_name(table) in self._catalog:
-                    return table
+            is_name = isinstance(table.this, exp.Identifier) and not is_done
+            if is_name and (table.name.lower() in ctes or table_name(table) in self._catalog):
+                return table
         return None
 
     # --- statements ------------------------------------------------------------------------
@@ -431,14 +451,19 @@ class _Builder:
         visible = names or tuple(
             e.alias_or_name for e in select.expressions if not is_hidden(e.alias_or_name)
         )
+        timed = with_clock(select)
+        sql = timed.sql("duckdb")
         return Compute(
             input=flow.node,
-            sql=select.sql("duckdb"),
+            sql=sql,
             visible=visible,
             hidden=tuple(flow.hidden),
             caches=tuple(dict.fromkeys(c.id for c in flow.caches)),
             is_windowed=flow.is_windowed,
             rule=rule,
+            probe_sql=probe_sql(timed),
+            labels=flow.labels,
+            reads_clock=CLOCK in sql,
         )
 
     def _span(self, node: exp.Expr) -> Span:

@@ -30,7 +30,7 @@ def _line(node: Node) -> str:
     if isinstance(node, Compute):
         looked = f", looks up {', '.join(node.caches)}" if node.caches else ""
         return f"compute {node.rule}{looked} (linear, no state)"
-    calls = ", ".join(c.sql for c in node.calls) or "distinct groups"
+    calls = ", ".join(c.shown for c in node.calls) or "distinct groups"
     return f"group {calls} ({_rule(node)}; {_bound(node)})"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -33,6 +33,9 @@ class Compute:
         caches: ids of the caches that it looks up.
         is_windowed: it gives `_sm_wend`; NULL there is a NULL time, an error row.
         rule: one line for EXPLAIN.
+        probe_sql: says for each input row whether it cannot be computed; '' if that cannot be asked.
+        labels: what users call the input's columns, where they were named by the planner.
+        reads_clock: it asks what time it is.
     """
 
     input: Node
@@ -42,15 +45,26 @@ class Compute:
     caches: tuple[str, ...] = ()
     is_windowed: bool = False
     rule: str = ""
+    probe_sql: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    reads_clock: bool = False
 
 
 @dataclass(frozen=True)
 class Call:
-    """One aggregate over the input's columns; mergeable if DuckDB exports its partial state exactly."""
+    """One aggregate over the input's columns; mergeable if DuckDB exports its partial state exactly.
+
+    Attributes:
+        name: of its column in the result.
+        sql: over the columns that the planner named.
+        is_mergeable: partial results of it can be combined.
+        shown: as the user wrote it.
+    """
 
     name: str
     sql: str
     is_mergeable: bool
+    shown: str = ""
 
     @property
     def state_sql(self) -> str:

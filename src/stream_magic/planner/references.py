@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from stream_magic.errors import PlanError
 from stream_magic.language.binder import Binder, EmptyTable, typed_columns
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.spans import span_of
@@ -48,6 +49,7 @@ def find_references(query: Query, catalog: Catalog, binder: Binder) -> Reference
     for number, table in enumerate(table_items(query.ast)):
         call = window_call(table)
         if call is None:
+            _refuse_function(table, span.text)
             relation = catalog.find(table_name(table), span_of(table, span.text))
             found.relations[relation.id] = relation
             continue
@@ -60,6 +62,18 @@ def find_references(query: Query, catalog: Catalog, binder: Binder) -> Reference
         name = _empty_window(tumble, schema_name).sql_name
         found.body = found.body[:start] + name.ljust(end - start) + found.body[end:]
     return found
+
+
+def _refuse_function(table: exp.Table, text: str) -> None:
+    """`FROM read_csv(...)`: a file or a system table is no stream."""
+    if isinstance(table.this, exp.Identifier):
+        return
+    raise PlanError(
+        "SM3052",
+        "FROM takes streams, tables and caches, and no other functions than TUMBLE(...)",
+        hint="for files write CREATE SOURCE or CREATE CACHE n WITH (connector = 'file', path = '...')",
+        span=span_of(table, text),
+    )
 
 
 def table_items(ast: exp.Expr) -> list[exp.Table]:

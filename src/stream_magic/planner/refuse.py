@@ -36,7 +36,6 @@ _CLAUSES = {
     "connect": ("SM3008", "CONNECT BY", "there is no streaming form"),
     "match": ("SM3009", "MATCH_RECOGNIZE", "it comes with a later version"),
 }
-_GROUPINGS = ("grouping_sets", "rollup", "cube")
 
 
 _LIMIT_HINT = "leave it out: a view shows the newest rows, app.sql(...) takes LIMIT"
@@ -63,21 +62,30 @@ def refuse_clauses(select: exp.Select, text: str) -> Iterator[PlanError]:
     for star in _own(select, exp.Columns, exp.Star):
         if isinstance(star, exp.Columns) or not _is_plain_star(star):
             hint = "name the columns, or write * EXCLUDE (...)"
-            yield _unsupported("SM3011", "COLUMNS(...)", hint, star, text)
+            renames = bool(star.args.get("rename"))
+            what = (
+                "* RENAME"
+                if renames
+                else "COLUMNS(...)"
+                if isinstance(star, exp.Columns)
+                else "this *"
+            )
+            yield _unsupported("SM3011", what, hint, star, text)
             break
 
 
 def _refuse_grouping(select: exp.Select, text: str) -> Iterator[PlanError]:
     group = select.args.get("group")
-    for kind in _GROUPINGS:
-        if group is not None and group.args.get(kind):
-            hint = "write one query for each grouping"
-            yield PlanError(
-                "SM3010",
-                "GROUPING SETS, ROLLUP and CUBE are not supported yet",
-                hint=hint,
-                span=span_of(group, text),
-            )
+    if group is None:
+        return
+    for grouping in group.find_all(exp.GroupingSets, exp.Rollup, exp.Cube):
+        yield PlanError(
+            "SM3010",
+            "GROUPING SETS, ROLLUP and CUBE are not supported yet",
+            hint="write one query for each grouping",
+            span=span_of(grouping, text),
+        )
+        return
 
 
 def _refuse_items(select: exp.Select, text: str) -> Iterator[PlanError]:
@@ -124,8 +132,10 @@ def not_a_select(node: exp.Expr, span: Span) -> PlanError:
     words = {"Table": "a join in brackets"}
     what = words.get(type(node).__name__, type(node).__name__.upper())
     hint = "leave the brackets out" if what in words.values() else ""
+    if isinstance(node, exp.Pivot):
+        hint = _CLAUSES["pivots"][2]
     return PlanError(
-        "SM3012",
+        "SM3007" if isinstance(node, exp.Pivot) else "SM3012",
         f"{what} is not supported in a continuous query yet",
         hint=hint or "write one CREATE STREAM for each SELECT",
         span=span,
@@ -138,16 +148,16 @@ def refuse_whole_rows(select: exp.Select, names: Names, text: str) -> None:
     Raises:
         PlanError: SM3051.
     """
+    known = {*names.columns, *_item_aliases(select)}
     for column in select.find_all(exp.Column):
-        name = column.name.lower()
-        if len(column.parts) == 1 and not column.is_star and name == names.stream:
-            if name not in names.columns and name not in _item_aliases(select):
-                raise PlanError(
-                    "SM3051",
-                    f"{column.name} is a whole row here",
-                    hint=f"write {column.name}.* for its columns, or name them: {{'id': {column.name}.id, ...}}",
-                    span=span_of(column, text),
-                )
+        is_bare = len(column.parts) == 1 and not column.is_star
+        if is_bare and column.name.lower() == names.stream and names.stream not in known:
+            raise PlanError(
+                "SM3051",
+                f"{column.name} is a whole row here",
+                hint=f"write {column.name}.* for its columns, or name them: {{'id': {column.name}.id, ...}}",
+                span=span_of(column, text),
+            )
 
 
 def _item_aliases(select: exp.Select) -> set[str]:

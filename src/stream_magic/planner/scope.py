@@ -31,6 +31,7 @@ class Flow:
         is_windowed: rows carry the window's end.
         lateness_us: allowed lateness of the source.
         detail: what happened so far, for the flow graph.
+        labels: what users call the columns that the planner named.
     """
 
     node: Read | Aggregate
@@ -44,6 +45,7 @@ class Flow:
     is_windowed: bool = False
     caches: list[Relation] = field(default_factory=list)
     detail: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def hidden(self) -> list[str]:

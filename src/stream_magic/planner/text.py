@@ -20,9 +20,7 @@ def aliased(item: exp.Expr, alias: str) -> exp.Expr:
     return item
 
 
-def read_with_types(
-    names: Sequence[str], types: Sequence[str], carried: Sequence[str]
-) -> exp.Expr:
+def read_with_types(names: Sequence[str], types: Sequence[str], carried: Sequence[str]) -> exp.Expr:
     """`_in`, with the DuckDB types that Arrow does not carry cast back."""
     casts = [
         f"CAST({quote(n)} AS {t}) AS {quote(n)}"

@@ -87,14 +87,23 @@ def read_tumble(call: exp.Anonymous, text: str, catalog: Catalog, binder: Binder
     if not isinstance(args[0], exp.Column):
         raise LanguageError(
             "SM2010",
-            "the first argument of TUMBLE is a stream",
-            hint=usage,
+            "the first argument of TUMBLE is the name of a stream",
+            hint="make it a stream first: CREATE STREAM q AS SELECT ..., then TUMBLE(q, ts, ...)"
+            if args[0].find(exp.Select)
+            else usage,
             span=span_of(args[0], text),
         )
-    relation = catalog.find(args[0].sql("duckdb").replace('"', ""), span_of(args[0], text))
+    relation = _stream(args[0], text, catalog)
     column = _time_column(args[1], relation, text)
     size = _interval(args[2], text, binder, "size")
     shift = _interval(args[3], text, binder, "shift") if len(args) == 4 else None
+    if not binder.can_run(f"SELECT time_bucket({size}, TIMESTAMP '2000-01-01')", ()):
+        raise LanguageError(
+            "SM2012",
+            "a window is months long, or days and shorter, but not both",
+            hint=usage,
+            span=span_of(args[2], text),
+        )
     if binder.interval_us(size) <= 0:
         raise LanguageError(
             "SM2012",
@@ -103,6 +112,29 @@ def read_tumble(call: exp.Anonymous, text: str, catalog: Catalog, binder: Binder
             span=span_of(args[2], text),
         )
     return Tumble(relation, column, size, shift)
+
+
+def _stream(arg: exp.Expr, text: str, catalog: Catalog) -> Relation:
+    """The first argument; a CTE is no name that an app knows."""
+    ctes = {c.alias.lower() for c in arg.root().find_all(exp.CTE)}
+    if arg.sql("duckdb").lower() in ctes:
+        raise PlanError(
+            "SM3022",
+            "TUMBLE over a CTE is not supported yet",
+            hint=f"make it a stream: CREATE STREAM {arg.name} AS SELECT ...",
+            span=span_of(arg, text),
+        )
+    name = ".".join(part.name for part in arg.find_all(exp.Identifier))
+    relation = catalog.find(name, span_of(arg, text))
+    taken = {str(n).lower() for n in relation.schema.names} & {"window_start", "window_end"}
+    if taken:
+        raise LanguageError(
+            "SM2013",
+            f"{relation.name} has a column {sorted(taken)[0]} already, and TUMBLE would add one",
+            hint="give it another name in a stream before: SELECT * EXCLUDE (window_end), window_end AS ended ...",
+            span=span_of(arg, text),
+        )
+    return relation
 
 
 def _time_column(arg: exp.Expr, relation: Relation, text: str) -> str:

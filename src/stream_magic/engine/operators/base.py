@@ -19,11 +19,13 @@ class Turn:
         errors: takes rows that cannot be handled.
         last_seq: the highest arrival number so far: what a row made from several is numbered.
         watermark_us: of the input after this epoch's rows; END_OF_TIME when it has ended.
+        now_us: the app's clock, the same for the whole epoch.
     """
 
     errors: RowErrors
     last_seq: int
     watermark_us: int = BEFORE_TIME
+    now_us: int = 0
 
 
 class Operator(ABC):
