@@ -89,6 +89,11 @@ def _status(call: Call) -> Grid:
     return status_of(call.app)
 
 
+def _app(call: Call) -> App:
+    """The app itself, for Python: app = %stream app."""
+    return call.app
+
+
 def _start(call: Call) -> Sentence:
     """Starts the app, and lets cells start it again after `%stream stop`."""
     app = call.app
@@ -201,6 +206,7 @@ def _help(call: Call) -> Any:
 
 COMMANDS = {
     "status": Command("%stream status", 0, _status),
+    "app": Command("%stream app", 0, _app),
     "start": Command("%stream start", 0, _start),
     "stop": Command("%stream stop", 0, _stop),
     "pause": Command("%stream pause", 0, _pause),
