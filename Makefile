@@ -40,5 +40,8 @@ golden: $(STAMP)  ## rewrite golden files; then read the diff like code
 bench: $(STAMP)  ## ratios against a reference in the same run
 	$(BIN)/python -m bench
 
+docs: $(STAMP)  ## write docs/reference from the code
+	$(BIN)/python docs/generate.py
+
 clean:  ## remove what make made
 	rm -rf $(VENV) .services
