@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -13,30 +12,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import stream_magic
-from bench.result import Result
+from bench.result import Ratio, rates
 
 ROWS, EPOCH_ROWS, PRODUCTS = 2_000_000, 100_000, 1_000_000
 WINDOW = "INTERVAL 10 SECONDS"
 
 
-def measure() -> Result:
+def measure() -> list[Ratio]:
     """Loading the cache and planning are not timed, on either side."""
     with tempfile.TemporaryDirectory() as folder:
         catalogue = _catalogue()
         path = Path(folder) / "products.parquet"
         pq.write_table(catalogue, path)
         orders = _orders()
-        ours, reference = [], []
-        for _ in range(3):
-            ours.append(orders.num_rows / _stream_s(path, orders))
-            reference.append(orders.num_rows / _batch_s(catalogue, orders))
-    return Result(
-        "enrich and count per window",
-        statistics.median(ours),
-        statistics.median(reference),
-        "DuckDB batch",
-        0.25,
-    )
+        ours, reference = rates(
+            orders.num_rows,
+            lambda: _stream_s(path, orders),
+            lambda: _batch_s(catalogue, orders),
+            rounds=5,
+        )
+    return [Ratio("enrich and count per window", ours, reference, "DuckDB batch", 0.25)]
 
 
 def _catalogue() -> pa.Table:
@@ -93,7 +88,3 @@ def _batch_s(catalogue: pa.Table, orders: pa.Table) -> float:
             f"SELECT time_bucket({WINDOW}, ts) AS w, category, count(*) AS n FROM o JOIN p USING (product_id) GROUP BY ALL"
         ).to_arrow_table()
         return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    print(measure())

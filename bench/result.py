@@ -1,15 +1,14 @@
-"""How a benchmark reports: a rate, the reference's rate, their ratio, and the aim."""
+"""How a benchmark reports: what was measured, against what, the aim, and whether it is reached."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Result:
+class Ratio:
     """Rates are rows per second; `aim` is the ratio to reach."""
 
     name: str
@@ -18,27 +17,49 @@ class Result:
     reference_name: str
     aim: float
 
+    @property
+    def is_reached(self) -> bool:
+        return self.ours >= self.aim * self.reference
+
     def __str__(self) -> str:
-        ratio = self.ours / self.reference
-        verdict = "reached" if ratio >= self.aim else "MISSED"
         return (
             f"{self.name}: {self.ours:,.0f} rows/s, {self.reference_name}: {self.reference:,.0f} rows/s, "
-            f"ratio {ratio:.2f} (aim {self.aim:g}: {verdict})"
+            f"ratio {self.ours / self.reference:.2f} (aim {self.aim:g}: {_verdict(self.is_reached)})"
         )
 
 
-def best_rates(
-    rows: int, ours: Callable[[], None], reference: Callable[[], None], rounds: int = 3
+@dataclass(frozen=True)
+class Latency:
+    """Seconds that a user waits, and the most that it may be."""
+
+    name: str
+    seconds: float
+    aim_s: float
+
+    @property
+    def is_reached(self) -> bool:
+        return self.seconds < self.aim_s
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.seconds:.2f} s (aim below {self.aim_s:g} s: "
+            f"{_verdict(self.is_reached)})"
+        )
+
+
+Result = Ratio | Latency
+
+
+def rates(
+    rows: int, ours: Callable[[], float], reference: Callable[[], float], rounds: int = 3
 ) -> tuple[float, float]:
-    """Both in turn, `rounds` times: the median rate of each, so that a noisy moment hits both."""
+    """Both in turn, `rounds` times, each giving its seconds: the median rate of each, so that a noisy moment hits both."""
     a, b = [], []
     for _ in range(rounds):
-        a.append(rows / _seconds(ours))
-        b.append(rows / _seconds(reference))
+        a.append(rows / ours())
+        b.append(rows / reference())
     return statistics.median(a), statistics.median(b)
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def _verdict(is_reached: bool) -> str:  # noqa: FBT001 - a verdict on one thing
+    return "reached" if is_reached else "MISSED"
