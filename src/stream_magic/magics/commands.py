@@ -154,7 +154,7 @@ def _preview(call: Call) -> Rows:
 
 
 def _describe(call: Call) -> Any:
-    """The columns of a name, the facts of a target, or the options of CONNECTOR name, FORMAT name."""
+    """The columns of a name; the options of CONNECTOR kafka or FORMAT csv."""
     return _statement(call, "DESCRIBE", COMMANDS["describe"].usage)
 
 

@@ -173,9 +173,11 @@ def _is_query_part(place: Place) -> bool:
 
 
 def _relations(place: Place) -> list[str]:
-    """Names for FROM: of the app, and those that this cell creates."""
+    """Names for FROM: of the app, and those that this cell creates; not the one that is being created."""
+    own = {name for _, name in _DECLARED.findall(place.statement)}
     known = place.app.names() if place.app is not None else []
-    return [*known, *(name for _, name in _DECLARED.findall(place.cell) if name not in known)]
+    others = (name for _, name in _DECLARED.findall(place.cell))
+    return [n for n in dict.fromkeys([*known, *others]) if n not in own]
 
 
 def _owner(tokens: tuple[str, ...]) -> str:
