@@ -25,6 +25,13 @@ class Ticks:
     values: list[float]
     format: str
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Texts for large numbers, by value as JavaScript writes it: d3's own would say 5.0k and 0.0."""
+        if not self.format.endswith("s"):
+            return {}
+        return {_in_javascript(v): _short(v) for v in self.values}
+
 
 def number_ticks(low: float, high: float, *, inside: bool = False) -> Ticks:
     """4 or 5 ticks at 1, 2, 2.5 or 5 times a power of ten.
@@ -57,6 +64,17 @@ def _format(values: list[float], step: float) -> str:
         return f",.{decimals}f"
     digits = max(len(f"{abs(v):.6e}".split("e")[0].rstrip("0").replace(".", "")) for v in values)
     return f".{max(2, min(digits, 6))}s"
+
+
+def _in_javascript(value: float) -> str:
+    return str(int(value)) if value == int(value) and abs(value) < 1e21 else repr(value)
+
+
+def _short(value: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.6g}{unit}".replace("-", "−")
+    return f"{value:.6g}".replace("-", "−")
 
 
 def time_ticks(low_ms: float, high_ms: float) -> Ticks:

@@ -36,3 +36,14 @@ def test_seconds_are_said_where_ticks_are_closer_than_a_minute() -> None:
     assert time_ticks(0, 60_000).format == "%H:%M:%S"
     assert time_ticks(0, 3 * 86_400_000).format == "%H:%M"
     assert time_ticks(0, 30 * 86_400_000).format == "%d %b"
+
+
+def test_large_numbers_are_short_and_zero_is_zero() -> None:
+    assert number_ticks(0, 15_000).labels == {
+        "0": "0",
+        "5000": "5k",
+        "10000": "10k",
+        "15000": "15k",
+    }
+    assert number_ticks(-25_000_000, 50_000_000).labels["-25000000"] == "−25M"
+    assert number_ticks(0, 900).labels == {}

@@ -155,6 +155,7 @@ class LineChart(Chart):
                 values = np.array(ticks.values)
                 axis.tick_values = values.astype("datetime64[ms]") if is_time else values
                 axis.tick_format = ticks.format
+                axis.tick_labels = ticks.labels
 
     def _set_marks(self, found: list[Line]) -> None:
         scales = {"x": self._figure.axes[0].scale, "y": self._figure.axes[1].scale}
