@@ -45,5 +45,5 @@ def test_large_numbers_are_short_and_zero_is_zero() -> None:
         "10000": "10k",
         "15000": "15k",
     }
-    assert number_ticks(-25_000_000, 50_000_000).labels["-25000000"] == "−25M"
+    assert number_ticks(-20_000_000, 60_000_000).labels["-20000000"] == "−20M"
     assert number_ticks(0, 900).labels == {}
