@@ -68,11 +68,11 @@ class Handlers:
             return
         known = draft.definitions.get(s.name.key)
         fingerprint = render(dataclasses.replace(s, or_replace=False, if_not_exists=False))
-        if known is not None and (
-            s.if_not_exists
-            or (known.fingerprint == fingerprint and s.name.key not in draft.rebuilt)
-        ):
-            return
+        if known is not None:
+            if s.if_not_exists:
+                s, fingerprint = known.statement, known.fingerprint
+            if known.fingerprint == fingerprint and s.name.key not in draft.rebuilt:
+                return
         self._put(s, fingerprint, draft, is_rebuilt=False)
         if known is not None:
             self._rebuild_readers(s.name.key, draft, restated)
@@ -149,6 +149,7 @@ class Handlers:
         for reader in draft.readers(name):
             relation = reader.relation
             if relation.id in restated:
+                draft.rebuilt.add(relation.id)  # its own statement comes, and must not be skipped
                 continue
             try:
                 self._put(reader.statement, reader.fingerprint, draft, is_rebuilt=True)
