@@ -91,6 +91,10 @@ class Deliverer:
             return not self._outbox
 
     @property
+    def is_running(self) -> bool:
+        return self._thread is not None
+
+    @property
     def is_full(self) -> bool:
         return self._waiting_rows >= OUTBOX_ROWS or self._waiting_bytes >= OUTBOX_BYTES
 

@@ -255,6 +255,8 @@ class EpochRunner:
 
     def _offer(self, node: TargetNode, outcome: Outcome, now_s: float) -> None:
         delta = outcome.deltas.get(node.relation.inputs[0].lower())
+        if node.has_history and self._is_rebuilt(node, outcome):
+            return
         if not node.has_history:
             node.has_history = True
             source = self._flow[node.inputs[0]]
@@ -274,6 +276,11 @@ def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = times.type
     zone = kind.tz if pa.types.is_timestamp(kind) else None
     return pc.cast(times, pa.timestamp("us", zone), safe=False).cast(pa.int64())
+
+    def _is_rebuilt(self, node: TargetNode, outcome: Outcome) -> bool:
+        """Its stream was made anew from history that the target got before; an upsert may get it again."""
+        is_fresh = any(q.id == node.inputs[0] for q in outcome.fresh)
+        return is_fresh and node.deliverer.target.context.mode != "upsert"
 
 
 class _NodeFailure(Exception):

@@ -226,7 +226,7 @@ class Engine:
         return all(
             t.deliverer.flush(max(0.0, deadline - time.monotonic()))
             for t in self.flow.targets()
-            if self.is_started
+            if t.deliverer.is_running
         )
 
     # --- the worker's thread -------------------------------------------------------------------------
