@@ -102,8 +102,15 @@ class Trial:
     def __enter__(self) -> Trial:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._agree()
         self.app.close()
+
+    def _agree(self) -> None:
+        """The snapshot says the same as the handle."""
+        for i, q in enumerate(self.queries):
+            same(self.result(i), self.app[f"r{i}"].preview(1_000_000), q.sql)
 
     def push(
         self, rows: Sequence[Row], weights: Sequence[int] | None = None, partition: int = 0,
@@ -127,10 +134,12 @@ class Trial:
             self.check()
 
     def check(self) -> None:
+        states = self.app.status()
+        self._load()
         for i, q in enumerate(self.queries):
-            status = self.app.status()[f"r{i}"]
+            status = states[f"r{i}"]
             assert status["state"] != "failed", f"{q.sql}\n{status['message']}"
-            table = self.result(i)
+            table = self.app[f"r{i}"].preview(1_000_000)
             expected = self.expected(q)
             same(table, expected, q.sql, self._scale())
             same_deltas(self.deltas[i], table, q.sql)
@@ -143,14 +152,20 @@ class Trial:
         return rows
 
     def expected(self, q: Query) -> pa.Table:
+        if q.rows is not None:
+            self._load(q.rows)
+        answer = oracle().sql(q.twin or q.sql).to_arrow_table()
+        if q.rows is not None:
+            self._load()
+        return answer
+
+    def _load(self, choose: Callable[[Source], list[Row]] = Source.net) -> None:
         con = oracle()
         for s in self.sources.values():
-            rows = s.net() if q.rows is None else q.rows(s)
-            load(con, s.name, s.columns, rows, s.schema)
+            load(con, s.name, s.columns, choose(s), s.schema)
         for name, table in self.tables.items():
             con.register("_table", table)
             con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM _table")
-        return con.sql(q.twin or q.sql).to_arrow_table()
 
     def _collect(self, i: int) -> Callable[[int, pa.Table], None]:
         return lambda _epoch, delta: self.deltas[i].append(delta)

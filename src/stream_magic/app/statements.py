@@ -190,7 +190,7 @@ class Handlers:
             tracker = WatermarkTracker(delay_us, idle_us) if time_column is not None else None
             reader = make_reader(s.name.text, source, Decoder(source, fmt, schema))
             log = (
-                ResultLog(relation.stream_schema)
+                ResultLog(relation.stream_schema, self._engine.database.cursor)
                 if relation.is_changelog
                 else self._stream_log(relation, draft)
             )
@@ -215,7 +215,13 @@ class Handlers:
 
         def make() -> RunningNode:
             operators = make_operators(plan, self._engine.database)
-            log = make_log(plan, relation.stream_schema, is_table=is_table, max_rows=max_rows)
+            log = make_log(
+                plan,
+                relation.stream_schema,
+                self._engine.database,
+                is_table=is_table,
+                max_rows=max_rows,
+            )
             return QueryNode(relation, log, plan=plan, operators=operators)
 
         return relation, make, ""

@@ -204,10 +204,12 @@ def make_operators(plan: Plan, database: Database) -> list[Operator]:
     return chain
 
 
-def make_log(plan: Plan, schema: pa.Schema, *, is_table: bool, max_rows: int | None) -> RelationLog:
+def make_log(
+    plan: Plan, schema: pa.Schema, database: Database, *, is_table: bool, max_rows: int | None
+) -> RelationLog:
     """A changelog keeps its result, a table all its rows, a stream its last ones."""
     if plan.is_changelog:
-        return ResultLog(schema)
+        return ResultLog(schema, database.cursor)
     if is_table:
         return StreamLog(schema, None, None)
     return StreamLog(schema) if max_rows is None else StreamLog(schema, max_rows, None)

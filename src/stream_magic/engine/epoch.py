@@ -270,17 +270,17 @@ class EpochRunner:
             node.deliverer.offer(outcome.epoch, delta)
             node.metrics.rate.add(delta.num_rows, now_s)
 
+    def _is_rebuilt(self, node: TargetNode, outcome: Outcome) -> bool:
+        """Its stream was made anew from history that the target got before; an upsert may get it again."""
+        is_fresh = any(q.id == node.inputs[0] for q in outcome.fresh)
+        return is_fresh and node.deliverer.target.context.mode != "upsert"
+
 
 def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """Microseconds since 1970 in UTC; nanoseconds are cut."""
     kind = times.type
     zone = kind.tz if pa.types.is_timestamp(kind) else None
     return pc.cast(times, pa.timestamp("us", zone), safe=False).cast(pa.int64())
-
-    def _is_rebuilt(self, node: TargetNode, outcome: Outcome) -> bool:
-        """Its stream was made anew from history that the target got before; an upsert may get it again."""
-        is_fresh = any(q.id == node.inputs[0] for q in outcome.fresh)
-        return is_fresh and node.deliverer.target.context.mode != "upsert"
 
 
 class _NodeFailure(Exception):

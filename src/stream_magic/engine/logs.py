@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import duckdb
@@ -115,8 +116,13 @@ class ResultLog:
 
     is_cut = False
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        schema: pa.Schema,
+        connect: Callable[[], duckdb.DuckDBPyConnection] = duckdb.connect,
+    ) -> None:
         self.schema = schema
+        self._connect = connect
         self._netted_schema = pa.schema(
             [f for f in schema if not is_hidden(f.name) or f.name == WEIGHT]
         )
@@ -171,7 +177,7 @@ class ResultLog:
         if not self._waiting:
             return
         if self._con is None:
-            self._con = duckdb.connect()
+            self._con = self._connect()
         joined = pa.concat_tables([self._netted, *self._waiting])
         columns = ", ".join(
             '"' + n.replace('"', '""') + '"' for n in self._netted_schema.names if n != WEIGHT

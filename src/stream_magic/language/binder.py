@@ -89,6 +89,7 @@ class Binder:
         self._con = duckdb.connect()
         self._con.execute("SET errors_as_json = true")
         self._lock = threading.RLock()
+        self._names: dict[str, frozenset[str]] = {}
 
     def close(self) -> None:
         self._con.close()
@@ -171,20 +172,21 @@ class Binder:
 
     def aggregate_names(self) -> frozenset[str]:
         """Names of DuckDB's aggregate functions, lower case."""
-        with self._lock:
-            rows = self._con.execute(
-                "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
-            ).fetchall()
-        return frozenset(str(r[0]).lower() for r in rows)
+        return self._function_names("function_type = 'aggregate'")
 
     def volatile_names(self) -> frozenset[str]:
         """Names of scalar functions that may answer differently each time, lower case."""
+        return self._function_names("function_type = 'scalar' AND stability <> 'CONSISTENT'")
+
+    def _function_names(self, condition: str) -> frozenset[str]:
+        """Asked once: listing all functions takes as long as planning a query."""
         with self._lock:
-            rows = self._con.execute(
-                "SELECT DISTINCT function_name FROM duckdb_functions() "
-                "WHERE function_type = 'scalar' AND stability <> 'CONSISTENT'"
-            ).fetchall()
-        return frozenset(str(r[0]).lower() for r in rows)
+            if condition not in self._names:
+                rows = self._con.execute(
+                    f"SELECT DISTINCT function_name FROM duckdb_functions() WHERE {condition}"
+                ).fetchall()
+                self._names[condition] = frozenset(str(r[0]).lower() for r in rows)
+            return self._names[condition]
 
     @contextmanager
     def _tables(self, tables: list[EmptyTable]) -> Iterator[None]:

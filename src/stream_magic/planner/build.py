@@ -8,6 +8,7 @@ ends that text and begins a new one above it.
 from __future__ import annotations
 
 import dataclasses
+
 import duckdb
 import pyarrow as pa
 from sqlglot import exp

@@ -114,7 +114,7 @@ def read_tumble(call: exp.Anonymous, text: str, catalog: Catalog, binder: Binder
     return Tumble(relation, column, size, shift)
 
 
-def _stream(arg: exp.Expr, text: str, catalog: Catalog) -> Relation:
+def _stream(arg: exp.Column, text: str, catalog: Catalog) -> Relation:
     """The first argument; a CTE is no name that an app knows."""
     ctes = {c.alias.lower() for c in arg.root().find_all(exp.CTE)}
     if arg.sql("duckdb").lower() in ctes:
@@ -124,7 +124,7 @@ def _stream(arg: exp.Expr, text: str, catalog: Catalog) -> Relation:
             hint=f"make it a stream: CREATE STREAM {arg.name} AS SELECT ...",
             span=span_of(arg, text),
         )
-    name = ".".join(part.name for part in arg.find_all(exp.Identifier))
+    name = ".".join(part.name for part in arg.parts)
     relation = catalog.find(name, span_of(arg, text))
     taken = {str(n).lower() for n in relation.schema.names} & {"window_start", "window_end"}
     if taken:
