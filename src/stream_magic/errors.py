@@ -5,6 +5,7 @@ StreamMagicError
 ├── LanguageError   SM1xxx the text is not StreamSQL, SM2xxx a name or type does not fit
 ├── PlanError       SM3xxx there is no incremental rule for it (the hint says what to write)
 ├── ConnectorError  SM4xxx an outside system cannot be reached or used
+│   └── NotThereError  what is to be read is not there, or not yet
 ├── DataError       SM5xxx a row cannot be decoded or computed (kept in errors.NAME)
 ├── DeliveryError   SM6xxx a target did not take what it was given
 ├── ConfigError     SM7xxx an option, secret or setting is missing or wrong
@@ -108,6 +109,10 @@ class PlanError(StreamMagicError):
 
 class ConnectorError(StreamMagicError):
     """An outside system cannot be reached, or is not set up as needed (SM4xxx)."""
+
+
+class NotThereError(ConnectorError):
+    """The system answers, but the topic or file to read is not there; a target of the same app may still make it."""
 
 
 class DataError(StreamMagicError):

@@ -27,6 +27,7 @@ from stream_magic.errors import (
     ConfigError,
     ConnectorError,
     LanguageError,
+    NotThereError,
     PlanError,
     Span,
     StreamMagicError,
@@ -68,7 +69,7 @@ class Plugins:
         lent = columns or (self._lent(source, draft) if plugin.takes_format else None)
         if lent is not None and columns is None:
             source = self._make_source(plugin, options, s, fmt, lent, given)
-        self._check(source.check, is_sure=lent is not None)
+        self._check(source.check, is_sure=lent is not None, is_lent=lent is not columns)
         if lent is not None:
             return source, fmt, self._with_extra(source, lent)
         schema = self._inferred(source, fmt, s)
@@ -268,10 +269,16 @@ class Plugins:
             hint=", or ".join(choices), span=s.source.span,
         )  # fmt: skip
 
-    def _check(self, check: Callable[[], None], *, is_sure: bool) -> None:
-        """With known columns a system that does not answer is a node that reconnects, not an error of the cell."""
+    def _check(self, check: Callable[[], None], *, is_sure: bool, is_lent: bool = False) -> None:
+        """With known columns a system that does not answer is a node that reconnects, not an error of the cell.
+
+        What a target of the same app writes need not be there yet: it may come with this very cell.
+        """
         try:
             check()
+        except NotThereError:
+            if not is_lent:
+                raise
         except StreamMagicError as e:
             if not (e.transient and is_sure):
                 raise

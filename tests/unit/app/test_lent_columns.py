@@ -78,17 +78,17 @@ class ShelfTarget(Target):
         return None
 
     def write(self, mark: Mark, rows: pa.Table) -> None:
-        SHELVES[self.options.shelf] += self.context.format.encode(rows).to_pylist()
+        SHELVES[self.options.shelf] += self.context.format.encode(rows)
 
     def close(self) -> None:
         return
 
 
 @pytest.fixture
-def app() -> Iterator[App]:
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     SHELVES.clear()
-    registry.add("sources", "shelf", ShelfSource)
-    registry.add("targets", "shelf", ShelfTarget)
+    known = {("sources", "shelf"): ShelfSource, ("targets", "shelf"): ShelfTarget}
+    monkeypatch.setattr(registry, "_added", {**registry._added, **known})
     app = App("t")
     app.execute("CREATE SOURCE s (id INT, what STRUCT(name VARCHAR)) WITH (connector = 'memory');")
     yield app

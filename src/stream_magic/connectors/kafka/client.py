@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from stream_magic.connectors.kafka.embedded import EMBEDDED, embedded_broker
 from stream_magic.contracts.options import Options, option
-from stream_magic.errors import ConfigError, ConnectorError
+from stream_magic.errors import ConfigError, ConnectorError, NotThereError
 from stream_magic.security.redact import redact
 from stream_magic.security.secrets import Secret
 
@@ -273,13 +273,13 @@ class Connection:
             return []
         return sorted(found.partitions)
 
-    def missing_topic(self, client: Any, hint: str, *, transient: bool) -> ConnectorError:
+    def missing_topic(self, client: Any, hint: str, *, transient: bool) -> NotThereError:
         """The topic is not there: with the names that are like it."""
         topic = self.options.topic
         names = [n for n in self.metadata(client).topics if not n.startswith("__")]
         close = difflib.get_close_matches(topic, names, n=3)
         mean = f"did you mean {' or '.join(repr(n) for n in close)}? " if close else ""
-        return ConnectorError(
+        return NotThereError(
             "SM4405",
             f"{self.options.where} has no topic '{topic}'",
             hint=f"{mean}{hint}",
