@@ -25,7 +25,7 @@ from stream_magic.engine.dataflow import (
 )
 from stream_magic.engine.epoch import EpochRunner, Outcome
 from stream_magic.engine.state import Database
-from stream_magic.errors import ConfigError
+from stream_magic.errors import ConfigError, InternalError
 
 Subscriber = Callable[[int, pa.Table], None]
 
@@ -216,6 +216,8 @@ class Engine:
         """
         deadline = time.monotonic() + timeout_s
         while not self._is_drained():
+            if self.failure:
+                raise InternalError("SM9001", f"the engine of {self.name} ended: {self.failure}")
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
