@@ -213,11 +213,12 @@ class Engine:
 
         Returns:
             False if that takes longer than `timeout_s`.
+
+        Raises:
+            InternalError: the engine itself has ended with a failure.
         """
         deadline = time.monotonic() + timeout_s
         while not self._is_drained():
-            if self.failure:
-                raise InternalError("SM9001", f"the engine of {self.name} ended: {self.failure}")
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -311,6 +312,8 @@ class Engine:
             source.reader.wait_for_read(_READ_WAIT_S)
 
     def _is_drained(self) -> bool:
+        if self.failure:
+            raise InternalError("SM9001", f"the engine of {self.name} ended: {self.failure}")
         with self.between_epochs():
             for source in self.flow.sources():
                 state, _ = source.state()
