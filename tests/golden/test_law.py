@@ -14,10 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.law import canonical, oracle
 
 import stream_magic
 from stream_magic.contracts.testkit import ManualClock
+from support.law import canonical, oracle
 
 SECTIONS = ("stream", "query", "epoch", "changes")
 _VALUE = re.compile(r"'(?:[^']|'')*'|\{[^}]*\}|\[[^\]]*\]|\S+")

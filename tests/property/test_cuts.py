@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from support.cases import PROFILE, START, source
 from support.events import Judge, bucket_end
 from support.law import Query, Row, Source, Trial, bag, canonical
@@ -41,7 +42,9 @@ def queries(judge_rows: Any, closed: Any) -> list[Query]:
         text = items.format(last="last(v) AS l")
         select = f"SELECT {text} FROM TUMBLE(s, ts, INTERVAL 10 SECONDS) GROUP BY {keys}"
         inner = WINDOWED.format(table="s_n")
-        twin = f"SELECT {items.format(last='last(v ORDER BY _n) AS l')} FROM ({inner}) GROUP BY {keys}"
+        twin = (
+            f"SELECT {items.format(last='last(v ORDER BY _n) AS l')} FROM ({inner}) GROUP BY {keys}"
+        )
         made.append(Query(select, twin, judge_rows))
         made.append(Query(f"{select} EMIT ON WINDOW CLOSE", twin, closed))
     made.append(Query("SELECT k, count(*) AS n FROM s GROUP BY k"))

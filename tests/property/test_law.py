@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
+
 from support.cases import PROFILE, epochs, groups, projections, rows, source
 from support.law import Query, Row, Trial, canonical
 
@@ -39,7 +40,9 @@ def test_groups_keep_the_law(queries: list[Query], pushes: Any) -> None:
     st.lists(groups(by_arrival=False), min_size=2, max_size=3),
     st.lists(st.lists(st.tuples(rows, st.booleans()), max_size=5), min_size=1, max_size=4),
 )
-def test_groups_and_filters_over_a_changelog_keep_the_law(queries: list[Query], pushes: Any) -> None:
+def test_groups_and_filters_over_a_changelog_keep_the_law(
+    queries: list[Query], pushes: Any
+) -> None:
     """Rows come with +1 and -1; a second query reads the result of the first (group over group)."""
     more = [
         Query("SELECT id, g, o.a AS a FROM s WHERE id > 0 OR g IS NULL"),

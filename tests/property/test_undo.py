@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
+
 from support.cases import PROFILE, groups, rows, source
 from support.law import Query, Trial
 

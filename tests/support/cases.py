@@ -29,7 +29,7 @@ START = datetime(2026, 1, 1)  # noqa: DTZ001  # naive, as TIMESTAMP is
 
 _VALUES: dict[str, list[Any]] = {
     "id": [None, 0, 1, 2, 2, 3, -(2**20), 2**20],
-    "g": [None, "", "a", "b", "a", "日本", "🙂", "it's; \"quoted\""],
+    "g": [None, "", "a", "b", "a", "日本", "🙂", 'it\'s; "quoted"'],
     "b": [None, 0, 1, -1, 7, 2**62, -(2**62)],
     "u": [None, 0, 1, 2**64 - 1, 2**63],
     "x": [None, 0.0, 1.5, -2.25, 0.1, math.nan, math.inf, -math.inf],
@@ -71,7 +71,21 @@ FILTERS = [
     "id > 0", "g IS NOT NULL", "t", "NOT t", "o.a = 1", "len(l) > 0", "g LIKE '%a%' OR id IS NULL", "x > 0 OR isnan(x)",
     "id IN (1, 2)", "d <> 0", "ts < TIMESTAMP '2026-01-01'", "true", "false", "NULL", "list_contains(l, 2) AND id > 1",
 ]  # fmt: skip
-KEYS = ["g", "id", "t", "o", "o.a", "id % 2", "upper(g)", "x", "d", "day", "u", "l", "coalesce(g, '?')"]
+KEYS = [
+    "g",
+    "id",
+    "t",
+    "o",
+    "o.a",
+    "id % 2",
+    "upper(g)",
+    "x",
+    "d",
+    "day",
+    "u",
+    "l",
+    "coalesce(g, '?')",
+]
 
 # (call, in the twin's words where the order of rows counts)
 AGGREGATES = [

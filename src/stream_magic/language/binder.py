@@ -257,7 +257,9 @@ def _unknown_column(
     name: str, candidates: list[str], span: Span, tables: list[EmptyTable]
 ) -> LanguageError:
     known = [c for t in tables for c in t.shown]
-    close = difflib.get_close_matches(name, known, n=1) or candidates[:1]
+    close = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(
+        name, candidates, n=1
+    )
     note = "; ".join(f"{t.name} has: {', '.join(t.shown)}" for t in tables if t.shown)
     hint = f"did you mean '{close[0]}'?" if close else None
     return LanguageError("SM2003", f"unknown column '{name}'", hint=hint, span=span, note=note)

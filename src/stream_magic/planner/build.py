@@ -142,9 +142,14 @@ class _Builder:
                     span=self._query.span,
                 )  # fmt: skip
             if name.lower() in seen:
+                items = [
+                    e
+                    for e in self._query.ast.expressions
+                    if e.alias_or_name.lower() == name.lower()
+                ]
                 raise LanguageError(
                     "SM2020", f"two columns are called '{name}'", hint=f"give one of them another name: ... AS {name}_2",
-                    span=self._query.span,
+                    span=self._span(items[-1]) if items else self._query.span,
                 )  # fmt: skip
             seen.add(name.lower())
 

@@ -97,17 +97,17 @@ def read_tumble(call: exp.Anonymous, text: str, catalog: Catalog, binder: Binder
     column = _time_column(args[1], relation, text)
     size = _interval(args[2], text, binder, "size")
     shift = _interval(args[3], text, binder, "shift") if len(args) == 4 else None
-    if not binder.can_run(f"SELECT time_bucket({size}, TIMESTAMP '2000-01-01')", ()):
-        raise LanguageError(
-            "SM2012",
-            "a window is months long, or days and shorter, but not both",
-            hint=usage,
-            span=span_of(args[2], text),
-        )
     if binder.interval_us(size) <= 0:
         raise LanguageError(
             "SM2012",
             "a window's size is more than nothing",
+            hint=usage,
+            span=span_of(args[2], text),
+        )
+    if not binder.can_run(f"SELECT time_bucket({size}, TIMESTAMP '2000-01-01')", ()):
+        raise LanguageError(
+            "SM2012",
+            "a window is months long, or days and shorter, but not both",
             hint=usage,
             span=span_of(args[2], text),
         )
@@ -156,7 +156,7 @@ def _time_column(arg: exp.Expr, relation: Relation, text: str) -> str:
         note = f"{relation.name} has the times: {', '.join(times) or 'none'}"
         raise LanguageError(
             "SM2011", f"TUMBLE needs a time column of {relation.name}: {arg.sql('duckdb')} {what}",
-            hint=f"write {times[0]}" if times else "select a TIMESTAMP column into the stream first",
+            hint=f"write {relation.time_column or times[0]}" if times else "select a TIMESTAMP column into the stream first",
             span=place, note=note,
         )  # fmt: skip
     return str(column)
