@@ -99,6 +99,7 @@ def _start(call: Call) -> Sentence:
     app = call.app
     call.notebook.hold(app, on=False)
     app.start()
+    app.resume()
     return Sentence(f"{app.name} runs")
 
 
@@ -113,6 +114,8 @@ def _stop(call: Call) -> Sentence:
 def _pause(call: Call) -> Sentence:
     """No epoch begins until resume; step makes one by hand."""
     app = call.app
+    if not app.is_started:
+        return Sentence(f"{app.name} is stopped already; %stream step makes one epoch")
     app.pause()
     return Sentence(f"{app.name} is paused at epoch {app.epoch:,}; %stream resume goes on")
 

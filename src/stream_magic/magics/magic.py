@@ -113,7 +113,7 @@ class StreamMagics(Magics):  # type: ignore[misc]
         from stream_magic.views import show_chart, show_table
 
         is_named = bool(given.words)
-        name = _name_of(given) if is_named else self._notebook.unnamed(app, text)
+        name = _name_of(given, app) if is_named else self._notebook.unnamed(app, text)
         is_new = name not in app
         feed: Any = app.create_query(name, text).feed
         try:
@@ -131,11 +131,17 @@ class StreamMagics(Magics):  # type: ignore[misc]
         return view
 
 
-def _name_of(given: Line) -> str:
+def _name_of(given: Line, app: App) -> str:
+    """The name of the query, which must not be that of something else."""
     word = given.words[0]
     if not word.text.isidentifier():
         hint = "write letters, digits and _, beginning with a letter"
         raise ConfigError("SM7066", f"'{word.text}' cannot name a query", hint=hint, span=word.span)
+    kinds = {name.lower(): facts["kind"] for name, facts in app.status().items()}
+    kind = kinds.get(word.text.lower(), "stream")
+    if kind != "stream":
+        hint = "choose another name"
+        raise ConfigError("SM7072", f"{word.text} is a {kind}", hint=hint, span=word.span)
     return word.text
 
 

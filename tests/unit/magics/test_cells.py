@@ -214,6 +214,26 @@ def test_mistakes_on_the_line_say_what_was_meant_and_apply_nothing(orders: Cells
     assert names(orders) == ["orders", "big"]
 
 
+def test_a_query_does_not_take_the_name_of_a_source_or_target(orders: Cells):
+    orders.ok("%%stream\nCREATE TARGET kept FROM big WITH (connector = 'memory')")
+    assert "kept is a target" in orders.fails("%%cq kept\nSELECT id FROM big")
+    assert "orders is a source" in orders.fails("%%cq Orders\nSELECT id FROM big").lower()
+    assert orders.app.status()["kept"]["kind"] == "target"
+
+
+def test_what_stands_below_a_changed_statement_is_built_anew(orders: Cells):
+    total = "\nCREATE TABLE IF NOT EXISTS total AS SELECT sum(amount) AS total FROM big;"
+    orders.ok(ORDERS + total)
+    orders.app.push("orders", [{"id": i, "amount": 10.0 * i} for i in range(4)])
+    orders.app.drain()
+    orders.ok(ORDERS.replace("> 10", "> 20") + total)
+    assert orders.app["total"].preview().to_pylist() == [{"total": 30.0}]
+    assert orders.ok("%stream status").value is not None
+    orders.app.push("orders", [{"id": 9, "amount": 100.0}])
+    orders.app.drain()
+    assert orders.app["total"].preview().to_pylist() == [{"total": 130.0}]
+
+
 def test_a_chart_that_does_not_fit_leaves_a_running_query_alone(orders: Cells):
     orders.ok("%%cq total\nSELECT id, amount FROM big")
     message = orders.fails("%%cq total --chart line --x nothing\nSELECT id, amount FROM big")

@@ -42,6 +42,15 @@ def test_pause_step_and_resume(orders: Cells):
     assert "pause it first" in orders.fails("%stream step")
 
 
+def test_a_stopped_app_is_not_paused_and_start_ends_a_pause(orders: Cells):
+    orders.ok("%stream pause")
+    orders.ok("%stream start")
+    assert not orders.app.is_paused
+    orders.ok("%stream stop")
+    assert "is stopped already" in repr(orders.ok("%stream pause").value)
+    assert not orders.app.is_paused
+
+
 def test_preview_shows_as_many_rows_as_asked(orders: Cells):
     orders.app.push("orders", [{"id": i, "amount": 20.0} for i in range(5)])
     orders.app.drain()
