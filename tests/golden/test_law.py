@@ -68,11 +68,8 @@ def _declaration(head: str) -> tuple[str, str, str]:
 
 def _changes(golden: Any) -> list[list[Change]]:
     first = next(_declaration(s.head)[0] for s in golden.sections if s.name == "stream")
-    found = []
-    for section in golden.sections:
-        if section.name == "epoch":
-            found.append([_change(line, first) for line in section.lines])
-    return found
+    sections = [s for s in golden.sections if s.name == "epoch"]
+    return [[_change(line, first) for line in s.lines] for s in sections]
 
 
 def _change(line: str, first: str) -> Change:
