@@ -261,12 +261,17 @@ class Handlers:
             name=s.name.text, kind="target", schema=reads.schema, types=reads.types,
             is_changelog=reads.is_changelog, inputs=(reads.name,),
         )  # fmt: skip
-        is_rebuilt = s.name.key in draft.definitions
+        known = draft.definitions.get(s.name.key)
+        goes_on = known is not None and (known.address, known.relation.inputs) == (
+            target.address,
+            relation.inputs,
+        )
 
         def make() -> RunningNode:
             return TargetNode(
-                relation, None, deliverer=Deliverer(s.name.text, target), has_history=is_rebuilt
-            )
+                relation, None, deliverer=Deliverer(s.name.text, target), has_history=goes_on,
+                skips_rebuild=goes_on and reads.id in draft.makers,
+            )  # fmt: skip
 
         return relation, make, target.address
 

@@ -119,6 +119,7 @@ class CacheNode(RunningNode):
 class TargetNode(RunningNode):
     deliverer: Deliverer = field(kw_only=True)
     has_history: bool = False  # what its input had kept was handed over
+    skips_rebuild: bool = False  # its input will be made anew from what this target has already
 
     def state(self) -> tuple[NodeState, str]:
         return self.deliverer.state, self.deliverer.message  # type: ignore[return-value]

@@ -255,8 +255,10 @@ class EpochRunner:
 
     def _offer(self, node: TargetNode, outcome: Outcome, now_s: float) -> None:
         delta = outcome.deltas.get(node.relation.inputs[0].lower())
-        if node.has_history and self._is_rebuilt(node, outcome):
-            return
+        if node.skips_rebuild and any(q.id == node.inputs[0] for q in outcome.fresh):
+            node.skips_rebuild = False
+            if node.deliverer.target.context.mode != "upsert":
+                return
         if not node.has_history:
             node.has_history = True
             source = self._flow[node.inputs[0]]
@@ -269,11 +271,6 @@ class EpochRunner:
         if delta is not None and delta.num_rows:
             node.deliverer.offer(outcome.epoch, delta)
             node.metrics.rate.add(delta.num_rows, now_s)
-
-    def _is_rebuilt(self, node: TargetNode, outcome: Outcome) -> bool:
-        """Its stream was made anew from history that the target got before; an upsert may get it again."""
-        is_fresh = any(q.id == node.inputs[0] for q in outcome.fresh)
-        return is_fresh and node.deliverer.target.context.mode != "upsert"
 
 
 def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
