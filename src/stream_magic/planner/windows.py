@@ -111,7 +111,20 @@ def read_tumble(call: exp.Anonymous, text: str, catalog: Catalog, binder: Binder
             hint=usage,
             span=span_of(args[2], text),
         )
+    if shift is not None and not _is_shifted(size, shift, binder):
+        raise LanguageError(
+            "SM2012",
+            "windows of months begin with a month: they are shifted by whole months only",
+            hint="leave the shift out, or make the windows days long",
+            span=span_of(args[3], text),
+        )
     return Tumble(relation, column, size, shift)
+
+
+def _is_shifted(size: str, shift: str, binder: Binder) -> bool:
+    """DuckDB ignores the day of a month window's origin; then no window begins there."""
+    origin = f"(TIMESTAMP '1970-01-01' + {shift})"
+    return binder.interval_us(f"time_bucket({size}, {origin}, {origin}) - {origin}") == 0
 
 
 def _stream(arg: exp.Column, text: str, catalog: Catalog) -> Relation:
