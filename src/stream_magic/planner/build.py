@@ -10,27 +10,23 @@ from __future__ import annotations
 import dataclasses
 
 import duckdb
-import pyarrow as pa
 from sqlglot import exp
 
 from stream_magic.contracts.feed import FeedMode
-from stream_magic.core.change import SEQ_FIELD, WEIGHT_FIELD, is_hidden, visible_schema
+from stream_magic.core.change import is_hidden, visible_schema
 from stream_magic.errors import CellError, LanguageError, PlanError, Span, StreamMagicError
 from stream_magic.language.binder import (
     INPUT,
     Binder,
     Columns,
-    EmptyTable,
     explained,
-    typed_columns,
 )
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Emit, Query
-from stream_magic.planner.aggregates import AggregateFinder, Names, Split, Splitter
-from stream_magic.planner.clock import CLOCK, CLOCK_TABLE, with_clock
-from stream_magic.planner.guard import probe_sql
-from stream_magic.planner.nodes import WINDOW_END, Aggregate, Call, Compute, Node, Plan, Read
+from stream_magic.planner.aggregates import AggregateFinder, Names, Splitter
+from stream_magic.planner.lower import flow_tables, from_columns, make_aggregate, make_compute
+from stream_magic.planner.nodes import Aggregate, Compute, Node, Plan, Read
 from stream_magic.planner.references import References, find_references, table_name
 from stream_magic.planner.refuse import (
     check_joins,
@@ -175,7 +171,7 @@ class _Builder:
         """What the plan computes has the types that the user's own text has."""
         if not isinstance(plan.root, Compute):
             return
-        planned = self._binder.columns(plan.root.sql, self._inputs(flow))
+        planned = self._binder.columns(plan.root.sql, flow_tables(flow, self._binder))
         for name, wanted, found in zip(bound.names, bound.types, planned.types, strict=False):
             if wanted != found:
                 raise PlanError(
@@ -192,7 +188,7 @@ class _Builder:
         ctes = self._with_ctes(select, ctes)
         flow, alias = self._from(select, ctes)
         self._rewrite_caches(select, flow, ctes)
-        names = Names(self._input_columns(select, flow), _aliases(select), alias.lower())
+        names = Names(from_columns(select, flow, self._binder), _aliases(select), alias.lower())
         refuse_whole_rows(select, names, self._text)
         if flow.is_changelog:
             self._volatile.refuse(
@@ -218,7 +214,9 @@ class _Builder:
     ) -> tuple[Flow, tuple[str, ...] | None]:
         """GROUP BY ends one text and begins another over the groups."""
         shown = (
-            () if is_top else self._binder.columns(select.sql("duckdb"), self._inputs(flow)).names
+            ()
+            if is_top
+            else self._binder.columns(select.sql("duckdb"), flow_tables(flow, self._binder)).names
         )
         alias = names.stream
         splitter = Splitter(
@@ -230,8 +228,13 @@ class _Builder:
             where = "a result that is taken back would not be found"
             self._volatile.refuse([parts.after], self._text, where)
         carry(parts.before, flow, alias)
-        before = self._compute_sql(flow, parts.before, "columns for the groups")
-        node = self._aggregate(before, parts, flow, emit)
+        before = make_compute(flow, parts.before, "columns for the groups")
+        node = make_aggregate(before, parts, flow, emit, self._binder)
+        if flow.is_windowed and not parts.is_windowed:
+            self._warnings.append(
+                "its windows never close, so its state grows for ever: GROUP BY window_end, "
+                "and declare WATERMARK FOR the time column on the source"
+            )
         after_flow = dataclasses.replace(
             flow, node=node, is_changelog=emit == "changes", has_watermark=False, is_windowed=False,
             time_columns=set(), window_columns=set(), caches=[], detail=[*flow.detail, parts.detail], labels=parts.labels,
@@ -243,66 +246,6 @@ class _Builder:
         parts.after.args["from_"].this.replace(aliased(source, INPUT))
         carry(parts.after, after_flow, INPUT)
         return dataclasses.replace(after_flow, item=exp.Subquery(this=parts.after)), parts.key_names
-
-    def _aggregate(self, before: Compute, parts: Split, flow: Flow, emit: Emit) -> Aggregate:
-        columns = self._binder.columns(before.sql, self._inputs(flow))
-        carried = self._binder.column_types(columns.schema)
-        source = read_with_types(columns.names, columns.types, carried).sql("duckdb")
-        table = [EmptyTable(INPUT, typed_columns(columns.names, carried))]
-        keys = ", ".join(parts.keys)
-        group = f" GROUP BY {keys}" if keys else ""
-
-        def can_merge(call: Call) -> bool:
-            state = f"SELECT {call.state_sql} AS s FROM {source}{group}"
-            return call.is_mergeable and self._binder.can_run(state, table)
-
-        calls = tuple(dataclasses.replace(c, is_mergeable=can_merge(c)) for c in parts.calls)
-        shown = [k for k in parts.keys if k != WINDOW_END]
-        items = ", ".join([*shown, *(f"{c.sql} AS {c.name}" for c in calls)])
-        grouped = self._binder.columns(f"SELECT {items} FROM {source}{group}", table)
-        hidden = [SEQ_FIELD, *([WEIGHT_FIELD] if emit == "changes" else [])]
-        if flow.is_windowed and not parts.is_windowed:
-            self._warnings.append(
-                "its windows never close, so its state grows for ever: GROUP BY window_end, "
-                "and declare WATERMARK FOR the time column on the source"
-            )
-        return Aggregate(
-            input=before,
-            keys=tuple(parts.keys),
-            calls=calls,
-            schema=pa.schema([*grouped.schema, *hidden]),
-            types=grouped.types,
-            input_sql=source,
-            input_columns=columns.names,
-            emit=emit,
-            is_windowed=parts.is_windowed,
-            lateness_us=flow.lateness_us,
-            is_input_changelog=flow.is_changelog,
-        )
-
-    def _input_columns(self, select: exp.Select, flow: Flow) -> list[str]:
-        """Names of all columns in FROM, lower case, as often as they occur."""
-        probe = exp.select("*")
-        probe.set("from_", select.args["from_"].copy())
-        probe.set("joins", [j.copy() for j in select.args.get("joins") or []])
-        return [
-            n.lower() for n in self._binder.columns(probe.sql("duckdb"), self._inputs(flow)).names
-        ]
-
-    def _inputs(self, flow: Flow) -> list[EmptyTable]:
-        """`_in` and the caches, as the flow's text sees them."""
-        node = flow.node
-        schema = node.relation.stream_schema if isinstance(node, Read) else node.schema
-        columns = typed_columns(schema.names, self._binder.column_types(schema))
-        tables = [EmptyTable(INPUT, columns), CLOCK_TABLE]
-        caches = {c.id: c for c in flow.caches}
-        return [
-            *tables,
-            *(
-                EmptyTable(i, typed_columns(c.schema.names, c.types), "caches")
-                for i, c in caches.items()
-            ),
-        ]
 
     def _with_ctes(self, select: exp.Select, ctes: dict[str, exp.Select]) -> dict[str, exp.Select]:
         clause = select.args.get("with_")
@@ -449,28 +392,7 @@ class _Builder:
         item = flow.item
         if not isinstance(item, exp.Subquery) or not isinstance(item.this, exp.Select):
             raise TypeError(item)
-        return self._compute_sql(flow, item.this, ", ".join(flow.detail) or "project", names)
-
-    def _compute_sql(
-        self, flow: Flow, select: exp.Select, rule: str, names: tuple[str, ...] = ()
-    ) -> Compute:
-        visible = names or tuple(
-            e.alias_or_name for e in select.expressions if not is_hidden(e.alias_or_name)
-        )
-        timed = with_clock(select)
-        sql = timed.sql("duckdb")
-        return Compute(
-            input=flow.node,
-            sql=sql,
-            visible=visible,
-            hidden=tuple(flow.hidden),
-            caches=tuple(dict.fromkeys(c.id for c in flow.caches)),
-            is_windowed=flow.is_windowed,
-            rule=rule,
-            probe_sql=probe_sql(timed),
-            labels=flow.labels,
-            reads_clock=CLOCK in sql,
-        )
+        return make_compute(flow, item.this, ", ".join(flow.detail) or "project", names)
 
     def _span(self, node: exp.Expr) -> Span:
         return span_of(node, self._text)
