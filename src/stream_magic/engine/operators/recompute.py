@@ -27,7 +27,7 @@ class RecomputeOperator(Operator):
     def __init__(self, plan: Aggregate, input_schema: pa.Schema, database: Database) -> None:
         self._plan = plan
         self._t = t = GroupTables(plan, input_schema, database)
-        self._rows, self._results = f"r{t.number}", f"o{t.number}"
+        self._rows, self._results, self._fresh = f"r{t.number}", f"o{t.number}", f"f{t.number}"
         self._kept = [c for c in plan.input_columns if c != LATE_BY]
         self._is_netted = plan.is_input_changelog
         columns = ", ".join(self._kept)
@@ -37,6 +37,7 @@ class RecomputeOperator(Operator):
         database.execute(
             f"CREATE TABLE {self._results} AS SELECT {self._items} FROM {self._rows} {t.group_by} LIMIT 0"
         )
+        database.execute(f"CREATE TABLE {self._fresh} AS FROM {self._results}")
         database.execute(
             f"PREPARE p{t.number} AS INSERT INTO {self._rows} SELECT {columns} FROM {t.source}"
         )
@@ -67,7 +68,7 @@ class RecomputeOperator(Operator):
 
     def close(self) -> None:
         self._t.database.execute(f"DEALLOCATE p{self._t.number}")
-        self._t.close(self._rows, self._results)
+        self._t.close(self._rows, self._results, self._fresh)
 
     def _in_sequence(self, rows: pa.Table) -> pa.Table:
         """Each row a number of its own: rows made from one by UNNEST came with the same."""
@@ -82,12 +83,12 @@ class RecomputeOperator(Operator):
             return self.schema.empty_table()
         touched = f"(SELECT DISTINCT {t.key_list} FROM {t.source})" if t.keys else "(SELECT 1)"
         new = f"SELECT {self._items} FROM {self._current(touched)} {t.group_by}"
-        t.database.execute(f"CREATE OR REPLACE TEMP TABLE n{t.number} AS {new}")
+        t.database.execute(f"INSERT INTO {self._fresh} {new}")
         shown = ", ".join(t.names)
         changes = t.database.arrow(
             f"SELECT {shown}, -1::BIGINT AS {WEIGHT} FROM (SELECT * FROM {self._touched_results(touched)} "
-            f"EXCEPT ALL FROM n{t.number}) "
-            f"UNION ALL SELECT {shown}, 1::BIGINT AS {WEIGHT} FROM (FROM n{t.number} "
+            f"EXCEPT ALL FROM {self._fresh}) "
+            f"UNION ALL SELECT {shown}, 1::BIGINT AS {WEIGHT} FROM (FROM {self._fresh} "
             f"EXCEPT ALL SELECT * FROM {self._touched_results(touched)})"
         )
         where = (
@@ -96,8 +97,8 @@ class RecomputeOperator(Operator):
             else ""
         )
         t.database.execute(f"DELETE FROM {self._results} AS o {where}")
-        t.database.execute(f"INSERT INTO {self._results} FROM n{t.number}")
-        t.database.execute(f"DROP TABLE n{t.number}")
+        t.database.execute(f"INSERT INTO {self._results} FROM {self._fresh}")
+        t.database.execute(f"DELETE FROM {self._fresh}")
         return t.numbered(changes, turn.last_seq, self.schema)
 
     def _close(self, turn: Turn) -> pa.Table:
