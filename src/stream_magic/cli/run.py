@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +43,10 @@ def run_file(path: Path, seconds: float | None, *, is_quiet: bool) -> int:
             app.create_query(cell.query, cell.text)
         else:
             app.execute(cell.text)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    for app in apps.values():
-        app.start()
-    _wait(list(apps.values()), stop, seconds, is_quiet=is_quiet)
+    with _stop_signals() as stop:
+        for app in apps.values():
+            app.start()
+        _wait(list(apps.values()), stop, seconds, is_quiet=is_quiet)
     failed = False
     for app in apps.values():
         app.stop()
@@ -56,6 +56,18 @@ def run_file(path: Path, seconds: float | None, *, is_quiet: bool) -> int:
             print(status_text(status), flush=True)
         app.close()
     return 1 if failed else 0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and by SIGTERM, while it is open."""
+    stop = threading.Event()
+    before = {n: signal.signal(n, lambda *_: stop.set()) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wait(apps: list[App], stop: threading.Event, seconds: float | None, *, is_quiet: bool) -> None:
