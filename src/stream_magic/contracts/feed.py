@@ -74,6 +74,8 @@ class Feed(Protocol):
     def subscribe(self, fn: Callable[[int, pa.Table], None]) -> Callable[[], None]:
         """Calls `fn(epoch, delta)` after every epoch that changed it, `_weight` always there, from the engine's thread.
 
+        What a changelog holds comes first, from the caller's thread: the sum of all calls is the result.
+
         Returns a function that ends the subscription.
         """
 
