@@ -61,5 +61,5 @@ def rates(
     return statistics.median(a), statistics.median(b)
 
 
-def _verdict(is_reached: bool) -> str:  # noqa: FBT001 - a verdict on one thing
+def _verdict(is_reached: bool) -> str:
     return "reached" if is_reached else "MISSED"

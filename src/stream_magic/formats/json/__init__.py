@@ -90,6 +90,7 @@ class _Decoders:
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self.fast = FastDecoder(schema) if FastDecoder.supports(schema) else None
+        self.is_plain = False  # the last messages were: no need to probe the next
         self.columns: ColumnDecoder | None = None
         with contextlib.suppress(Doubt):
             self.columns = ColumnDecoder(schema)
@@ -130,9 +131,14 @@ class _Decoding:
         decoder = self._decoders.fast
         if len(places) < _FAST_FROM or decoder is None:
             return places
+        if self._decoders.is_plain:
+            rest = self._fast_part(decoder, places)
+            self._decoders.is_plain = 2 * len(rest) <= len(places)
+            return rest
         rest = self._fast_part(decoder, places[:_PROBE])
         if 2 * len(rest) > _PROBE:
             return np.concatenate([rest, places[_PROBE:]])
+        self._decoders.is_plain = True
         return np.concatenate([rest, self._fast_part(decoder, places[_PROBE:])])
 
     def _fast_part(self, decoder: FastDecoder, places: np.ndarray) -> np.ndarray:

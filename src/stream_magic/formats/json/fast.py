@@ -32,6 +32,40 @@ _SQL_TYPES = {
 _local = threading.local()
 
 
+class _Messages:
+    """The texts that a prepared statement reads."""
+
+    def __init__(self) -> None:
+        self.table = pa.table({"p": pa.array([], pa.string())})
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        return self.table.schema.__arrow_c_schema__()
+
+
+class _Statement:
+    """A prepared query over `messages(p)`, for one thread."""
+
+    def __init__(self, query: str) -> None:
+        if not hasattr(_local, "connection"):
+            # One thread: other messages are decoded beside this one, and order stays.
+            _local.connection = duckdb.connect(config={"threads": 1})
+        self._messages = _Messages()
+        self._cursor = _local.connection.cursor()
+        # Registered once: a prepared statement goes on reading what had the name first.
+        self._cursor.register("messages", self._messages)
+        self._cursor.execute(f"PREPARE decoding AS {query}")
+
+    def run(self, texts: pa.Array) -> pa.Table:
+        self._messages.table = pa.table({"p": texts})
+        try:
+            return self._cursor.sql("EXECUTE decoding").to_arrow_table()
+        finally:
+            self._messages.table = self._messages.table.slice(0, 0)
+
+
 @dataclass(frozen=True)
 class FastRows:
     """`rows` are the columns of the payloads where `clean` is True, in order."""
@@ -48,6 +82,7 @@ class FastDecoder:
         self._schema = schema
         self._doubtful = _doubtful(schema)
         self._query = _query(schema)
+        self._local = threading.local()
 
     @staticmethod
     def supports(schema: pa.Schema) -> bool:
@@ -87,13 +122,11 @@ class FastDecoder:
         return FastRows(rows, whole, int(unknown[clean].sum()))
 
     def _run(self, texts: pa.Array) -> pa.Table:
-        if not hasattr(_local, "connection"):
-            # One thread: other messages are decoded beside this one, and order stays.
-            _local.connection = duckdb.connect(config={"threads": 1})
-        messages = pa.table({"p": texts})
-        return (
-            _local.connection.from_arrow(messages).query("messages", self._query).to_arrow_table()
-        )
+        """Prepared once a thread: planning costs a fifth of decoding 20,000 rows."""
+        if not hasattr(self._local, "statement"):
+            self._local.statement = _Statement(self._query)
+        statement: _Statement = self._local.statement
+        return statement.run(texts)
 
     def _accounted(
         self, table: pa.Table, texts: pa.Array, keys: np.ndarray
