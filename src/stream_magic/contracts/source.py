@@ -43,7 +43,8 @@ class SourceBatch:
         rows: columns of `Source.schema()`; of a source with `takes_format` instead the column
             `payload` (binary, one message or record a row; NULL is a message without a value)
             and after it the columns of `extra_schema`.
-        position: where to go on after this batch; None if this source cannot resume.
+        position: where to go on after this batch; None if this source cannot resume (or, with
+            `begins_whole`, cannot yet).
         partitions: partition of each row (int32), or None if there is only partition 0.
         errors: rows that the source itself could not make sense of.
         places: for people, where each row came from ('line 8'); None or as long as `rows`.
@@ -99,6 +100,10 @@ class Source(ABC):
     """True if `read` never blocks: the engine then reads without a thread, and a step takes all there is."""
     can_resume: ClassVar[bool] = True
     """False if a position means nothing (a socket): said by DESCRIBE."""
+    begins_whole: ClassVar[bool] = False
+    """True if what comes before the first position belongs together (a snapshot) and is read again from its start
+    when reading breaks: the engine takes these rows when the position has come, so that none enters twice.
+    """
     detail: str = ""
     """One line for the flow graph: 'mysql-cdc, shop.orders'."""
     address: str = ""

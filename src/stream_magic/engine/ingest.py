@@ -6,7 +6,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from stream_magic.contracts.format import Format
 from stream_magic.contracts.source import PAYLOAD, BadRow, EndOfSource, Source, SourceBatch
 from stream_magic.core.epoch import Position
 from stream_magic.engine.row_errors import RowError
+from stream_magic.engine.spool import Spool, Stored
 from stream_magic.errors import StreamMagicError
 
 QUEUE_ROWS = 200_000
@@ -33,6 +34,34 @@ class Decoded:
     position: Position | None
     errors: list[RowError] = field(default_factory=list)
     ended_partitions: tuple[int, ...] = ()
+
+    def load(self) -> Decoded:
+        """Itself: `StoredBatch` comes from a file."""
+        return self
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """In memory."""
+        size: int = self.rows.nbytes
+        return size
+
+
+@dataclass
+class StoredBatch:
+    """A batch without a position whose rows wait in a file."""
+
+    stored: Stored
+    batch: Decoded
+    num_rows: int
+    nbytes: int = 0
+    position: Position | None = None
+
+    def load(self) -> Decoded:
+        return replace(self.batch, rows=self.stored.load())
 
 
 class Decoder:
@@ -100,8 +129,10 @@ class Reader:
         self.decoder = decoder
         self.state = "stopped"
         self.message = ""
-        self._queue: deque[Decoded] = deque()
+        self._queue: deque[Decoded | StoredBatch] = deque()
         self._queued_rows = self._queued_bytes = 0
+        self._beginning: list[StoredBatch] | None = [] if source.begins_whole else None
+        self._spool = Spool()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_stopping = False
@@ -136,7 +167,9 @@ class Reader:
         if thread is not None:
             thread.join()
         with self._changed:
-            if self.source.can_resume and not (self._is_at_end and not self._queue):
+            # What stands before the first position is not read again: its place is not known.
+            is_safe = all(batch.position is not None for batch in self._queue)
+            if self.source.can_resume and is_safe and not (self._is_at_end and not self._queue):
                 self._queue.clear()
                 self._queued_rows = self._queued_bytes = 0
                 self._is_at_end = False
@@ -150,10 +183,10 @@ class Reader:
         with self._changed:
             while self._queue and (max_rows is None or rows < max_rows):
                 batch = self._queue.popleft()
-                taken.append(batch)
-                rows += batch.rows.num_rows
-                self._queued_rows -= batch.rows.num_rows
-                self._queued_bytes -= batch.rows.nbytes
+                taken.append(batch.load())
+                rows += batch.num_rows
+                self._queued_rows -= batch.num_rows
+                self._queued_bytes -= batch.nbytes
                 self._taken = batch.position if batch.position is not None else self._taken
             self._changed.notify_all()
         return taken
@@ -165,7 +198,8 @@ class Reader:
 
     @property
     def has_rows(self) -> bool:
-        return bool(self._queue)
+        """Rows to take, or a snapshot that is still being read."""
+        return bool(self._queue or self._beginning)
 
     @property
     def queued_rows(self) -> int:
@@ -194,6 +228,8 @@ class Reader:
             try:
                 with self._changed:
                     position = self._resume_position()
+                if position is None and self.source.begins_whole:
+                    self._beginning, self._spool = [], Spool()
                 self.source.open(position)
                 self._say("running", "")
                 pause = _BACKOFF_S[0]
@@ -225,22 +261,40 @@ class Reader:
                 self.source.committed(to_commit)
             batch = self.source.read(_READ_ROWS, _READ_TIMEOUT_S)
             if batch is not None:
-                self._put(self.decoder.decode(batch))
+                self._accept(self.decoder.decode(batch))
             with self._changed:
                 self._finished = self._begun
                 self._changed.notify_all()
 
-    def _put(self, batch: Decoded) -> None:
+    def _accept(self, batch: Decoded) -> None:
+        if self._beginning is None:
+            self._put([batch])
+        elif batch.position is None:
+            stored = self._spool.store(batch.rows)
+            rows = batch.rows.num_rows
+            self._beginning.append(
+                StoredBatch(stored, replace(batch, rows=batch.rows.slice(0, 0)), rows)
+            )
+            so_far = sum(b.num_rows for b in self._beginning)
+            self._say("running", f"{so_far:,} rows of the snapshot read; they enter together")
+        elif self._put([*self._beginning, batch]):
+            self._beginning = None
+            self._say("running", "")
+
+    def _put(self, batches: Sequence[Decoded | StoredBatch]) -> bool:
+        """All of them, or none (False) if reading stops."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_full() or self._is_stopping)
             if self._is_stopping:
-                return
-            self._queue.append(batch)
-            self._queued_rows += batch.rows.num_rows
-            self._queued_bytes += batch.rows.nbytes
+                return False
+            for batch in batches:
+                self._queue.append(batch)
+                self._queued_rows += batch.num_rows
+                self._queued_bytes += batch.nbytes
             self._changed.notify_all()
         if self.on_rows is not None:
             self.on_rows.set()
+        return True
 
     def _resume_position(self) -> Position | None:
         """Behind the last queued batch, else behind what was taken."""

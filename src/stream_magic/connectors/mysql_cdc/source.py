@@ -94,6 +94,7 @@ class MysqlCdcSource(Source):
     """
 
     options_type: ClassVar[type[SourceOptions]] = MysqlCdcOptions
+    begins_whole: ClassVar[bool] = True
 
     def __init__(self, options: Options, context: SourceContext) -> None:
         super().__init__(options, context)
