@@ -69,7 +69,9 @@ class Plugins:
         lent = columns or (self._lent(source, draft) if plugin.takes_format else None)
         if lent is not None and columns is None:
             source = self._make_source(plugin, options, s, fmt, lent, given)
-        self._check(source.check, is_sure=lent is not None, is_lent=lent is not columns)
+        self._check(
+            source.check, is_sure=lent is not None, is_lent=lent is not columns, name=s.name.text
+        )
         if lent is not None:
             return source, fmt, self._with_extra(source, lent)
         schema = self._inferred(source, fmt, s)
@@ -269,7 +271,9 @@ class Plugins:
             hint=", or ".join(choices), span=s.source.span,
         )  # fmt: skip
 
-    def _check(self, check: Callable[[], None], *, is_sure: bool, is_lent: bool = False) -> None:
+    def _check(
+        self, check: Callable[[], None], *, is_sure: bool, is_lent: bool = False, name: str = ""
+    ) -> None:
         """With known columns a system that does not answer is a node that reconnects, not an error of the cell.
 
         What a target of the same app writes need not be there yet: it may come with this very cell.
@@ -280,8 +284,12 @@ class Plugins:
             if not is_lent:
                 raise
         except StreamMagicError as e:
-            if not (e.transient and is_sure):
-                raise
+            if e.transient and is_sure:
+                return
+            if e.transient:
+                declare = f"declare columns, CREATE SOURCE {name} (id BIGINT, ...), and it connects when the system is there"
+                e.hint = f"{e.hint}; or {declare}" if e.hint else declare
+            raise
 
 
 def _parse(
