@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser.conftest import Lab, NotebookPage
 from playwright.sync_api import Page, expect
+
+from browser.conftest import Lab, NotebookPage
 
 pytestmark = pytest.mark.browser
 
@@ -49,7 +50,9 @@ def test_table_and_chart_of_the_tour_move_by_themselves(
     cells = _cells()
     notebook = open_notebook(lab.write("tour", cells))
     notebook.run_all()
-    expect(page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]')).to_have_count(0)
+    expect(
+        page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]')
+    ).to_have_count(0)
 
     table = notebook.output(_index(cells, "%%cq changes"))
     expect(table.get_by_role("grid")).to_be_visible()
