@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import compress
 from operator import methodcaller
@@ -39,10 +39,21 @@ _FETCHING = {
     "fetch.queue.backoff.ms": 10,
 }
 
+_CONSUME = 1_000  # messages a call: of 20,000 at once each has left the processor's cache before it is read
+
 _error_of = methodcaller("error")
 _partition_of = methodcaller("partition")
 _offset_of = methodcaller("offset")
 _value_of = methodcaller("value")
+
+
+@dataclass
+class _Part:
+    """Of some messages what the engine gets."""
+
+    partitions: np.ndarray
+    offsets: np.ndarray
+    columns: dict[str, pa.Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,25 +191,29 @@ class KafkaSource(Source):
         if self._is_origin_untold:
             # Where 'latest' was must be known after a restart, though no message came before it.
             self._is_origin_untold = False
-            return self._batch([])
+            return self._batch([self._part([])])
         if self._failure is not None:
             raise self._explain(self._failure)
         if self._options.bounded and not self._unfinished:
             raise EndOfSource
         # Waits for the first message only, then takes what has been fetched already.
         messages = self._consumer.consume(1, timeout_s)
-        if messages and max_rows > 1:
-            messages += self._consumer.consume(max_rows - 1, 0)
         if not messages:
             self._raise_trouble()
             return None
-        if any(map(_error_of, messages)):
-            messages = self._take_events(messages)
-        else:
-            self._connection.down_since = None
-        if self._options.bounded and messages:
-            messages = self._until_end(messages)
-        return self._batch(messages) if messages else None
+        parts = [self._part(messages)]
+        left, asked = max_rows - 1, 0
+        while left > 0 and not self._has_failed() and len(messages) >= asked:
+            asked = min(left, _CONSUME)
+            messages = self._consumer.consume(asked, 0)
+            if messages:
+                parts.append(self._part(messages))
+            left -= len(messages)
+        if any(len(part.offsets) for part in parts):
+            return self._batch(parts)
+        if self._has_failed():
+            raise self._explain(self._failure)
+        return None
 
     def lag_rows(self) -> int | None:
         """From what the last fetches said: no question to the broker."""
@@ -373,8 +388,6 @@ class KafkaSource(Source):
                 self._at_end(message.partition(), message.offset())
             elif not error.retriable():
                 self._failure = message
-        if self._failure is not None and not rows:
-            raise self._explain(self._failure)
         return rows
 
     def _at_end(self, partition: int, offset: int) -> None:
@@ -384,40 +397,61 @@ class KafkaSource(Source):
         if offset >= self._ends.get(partition, offset + 1):
             self._finish(partition)
 
-    def _until_end(self, messages: list[Any]) -> list[Any]:
-        """Leaves out what came after the end, and notes which partitions have reached it."""
-        partitions, offsets = _whereabouts(messages)
-        is_within = np.ones(len(messages), dtype=bool)
-        for p in np.unique(partitions).tolist():
+    def _has_failed(self) -> bool:
+        return self._failure is not None
+
+    def _part(self, messages: list[Any]) -> _Part:
+        """What the engine gets of them; they themselves are let go while they are few and near."""
+        if any(map(_error_of, messages)):
+            messages = self._take_events(messages)
+        elif messages:
+            self._connection.down_since = None
+        part = _Part(
+            np.fromiter(map(_partition_of, messages), np.int32, len(messages)),
+            np.fromiter(map(_offset_of, messages), np.int64, len(messages)),
+        )
+        if self._options.bounded and messages:
+            is_within = self._until_end(part)
+            if not is_within.all():
+                messages = list(compress(messages, is_within.tolist()))
+                part = _Part(part.partitions[is_within], part.offsets[is_within])
+        if messages:
+            newest = np.full(int(part.partitions.max()) + 1, -1)
+            newest[part.partitions] = part.offsets  # of equal partitions the last one stays
+            for p in np.flatnonzero(newest >= 0).tolist():
+                self._next[p] = max(self._next.get(p, 0), int(newest[p]) + 1)
+        part.columns[PAYLOAD] = pa.array(list(map(_value_of, messages)), pa.binary())
+        if self._options.metadata:
+            part.columns["kafka"] = metadata_column(
+                self._options.topic, messages, part.partitions, part.offsets
+            )
+        return part
+
+    def _until_end(self, part: _Part) -> np.ndarray:
+        """Which messages came before the end; notes which partitions have reached it."""
+        is_within = np.ones(len(part.offsets), dtype=bool)
+        for p in np.unique(part.partitions).tolist():
             end = self._ends.get(p, 0)
-            of_p = partitions == p
-            is_within &= ~of_p | (offsets < end)
-            if offsets[of_p].max() >= end - 1:
+            is_of_p = part.partitions == p
+            is_within &= ~is_of_p | (part.offsets < end)
+            if part.offsets[is_of_p].max() >= end - 1:
                 self._finish(p)
-        return messages if is_within.all() else list(compress(messages, is_within.tolist()))
+        return is_within
 
     def _finish(self, partition: int) -> None:
         if partition in self._unfinished:
             self._unfinished.remove(partition)
             self._just_ended.append(partition)
 
-    def _batch(self, messages: list[Any]) -> SourceBatch:
-        topic = self._options.topic
-        partitions, offsets = _whereabouts(messages)
-        if messages:
-            newest = np.full(int(partitions.max()) + 1, -1)
-            newest[partitions] = offsets  # of equal partitions the last one stays
-            for p in np.flatnonzero(newest >= 0).tolist():
-                self._next[p] = max(self._next.get(p, 0), int(newest[p]) + 1)
-        columns = {PAYLOAD: pa.array(list(map(_value_of, messages)), pa.binary())}
-        if self._options.metadata:
-            columns["kafka"] = metadata_column(topic, messages, partitions, offsets)
+    def _batch(self, parts: list[_Part]) -> SourceBatch:
+        partitions = np.concatenate([part.partitions for part in parts])
+        offsets = np.concatenate([part.offsets for part in parts])
         ended, self._just_ended = self._just_ended, []
         return SourceBatch(
-            rows=pa.table(columns),
+            rows=pa.concat_tables([pa.table(part.columns) for part in parts]),
             position={str(p): n for p, n in sorted(self._next.items())},
             partitions=partitions,
-            places=Places(topic, partitions, offsets),
+            places=Places(self._options.topic, partitions, offsets),
             ended_partitions=ended,
         )
 
@@ -460,11 +494,3 @@ class KafkaSource(Source):
         except KafkaException:
             raise self._connection.unreachable() from None
         self._connection.down_since = None  # they are back, there was just nothing to read
-
-
-def _whereabouts(messages: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Partitions and offsets."""
-    return (
-        np.fromiter(map(_partition_of, messages), np.int32, len(messages)),
-        np.fromiter(map(_offset_of, messages), np.int64, len(messages)),
-    )
