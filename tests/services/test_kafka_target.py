@@ -226,6 +226,45 @@ def test_commit_whose_answer_was_lost_is_found_in_the_mark(topic, target_of, mon
     assert topic.values() == [b"one", b"two"]
 
 
+def test_a_call_that_never_comes_back_is_left_alone(topic, target_of, monkeypatch):
+    topic.create()
+    monkeypatch.setattr("stream_magic.connectors.kafka.target.TRANSACTION_MS", 2000)
+    target = raw_target(target_of)
+    target.open()
+    target.last_mark()
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    class Hanging:
+        """The producer, as it is when the group's coordinator is away."""
+
+        def __init__(self, producer):
+            self._producer = producer
+
+        def __getattr__(self, name):
+            return getattr(self._producer, name)
+
+        def send_offsets_to_transaction(self, positions, group, timeout):
+            may_end.wait(60)
+            try:
+                self._producer.send_offsets_to_transaction(positions, group, 10)
+            finally:
+                has_ended.set()
+
+    monkeypatch.setattr(target, "_producer", Hanging(target._producer))
+    with pytest.raises(DeliveryError) as caught:
+        target.write(Mark(STATE, 5), raw("one"))
+    assert caught.value.transient
+    target.close()
+    target.open()
+    assert target.last_mark() is None
+    may_end.set()
+    assert has_ended.wait(60)
+    target.write(Mark(STATE, 5), raw("one"))
+    target.write(Mark(STATE, 6), raw("two"))
+    assert topic.values() == [b"one", b"two"]
+    assert target.last_mark() == Mark(STATE, 6)
+
+
 def test_broker_that_goes_away_while_writing_loses_and_doubles_nothing(topic, target_of):
     topic.create()
     target = raw_target(target_of)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stream_magic.connectors.kafka.aside import call_aside
 from stream_magic.connectors.kafka.client import Connection, KafkaOptions
 from stream_magic.connectors.kafka.embedded import embedded_broker
 from stream_magic.connectors.kafka.keys import NULL_KEY, message_keys
@@ -372,7 +373,9 @@ class KafkaTarget(Target):
             self._producer.begin_transaction()
             self._produce(keys, payloads, headers)
             self._flush()  # the next call cannot be ended before its time when brokers are away
-            self._patiently(self._producer.send_offsets_to_transaction, [position], self._group)
+            send, group = self._producer.send_offsets_to_transaction, self._group
+            if not call_aside(lambda: self._patiently(send, [position], group), self._hopeless()):
+                raise self._failure(None)
             self._patiently(self._producer.commit_transaction)
         except KafkaException as e:
             self._let_go()
@@ -380,6 +383,16 @@ class KafkaTarget(Target):
         except DeliveryError:
             self._let_go()
             raise
+
+    def _hopeless(self) -> Callable[[], bool]:
+        """Whether the brokers are away, or a transaction begun now has lasted too long."""
+        deadline = time.monotonic() + TRANSACTION_MS / 1000
+
+        def is_hopeless() -> bool:
+            self._connection.hear(self._producer)
+            return self._is_down() or time.monotonic() > deadline
+
+        return is_hopeless
 
     def _patiently(self, call: Any, *args: Any) -> None:
         """Repeats a call of the transaction that was not answered yet, while there is hope."""
