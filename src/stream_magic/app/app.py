@@ -6,6 +6,7 @@ right change the running graph between two epochs.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from stream_magic.app.session import session
 from stream_magic.app.snapshot import snapshot
 from stream_magic.app.statements import Handlers
 from stream_magic.core.clock import Clock, SystemClock
-from stream_magic.engine.dataflow import RunningNode, SourceNode, TargetNode
+from stream_magic.engine.dataflow import QueryNode, RunningNode, SourceNode, TargetNode
 from stream_magic.engine.feeds import EngineFeed, NodeFeed, lag_s, state_of
 from stream_magic.engine.worker import Engine
 from stream_magic.errors import CellError, ConfigError, LanguageError, Span, StreamMagicError
@@ -75,6 +76,9 @@ class App:
         self._secrets = SecretStore()
         self._settings: dict[str, str] = {}
         self._handlers = Handlers(self._engine, self._binder)
+        self._one_cell = (
+            threading.RLock()
+        )  # cells of several threads take effect one after the other
         session().add(self)
 
     def __repr__(self) -> str:
@@ -161,6 +165,7 @@ class App:
             and not source.wait_for_room(_PUSH_WAIT_S)
         ):
             pass
+        self._engine.check()
         source.push(rows, weights, partition)
         self._engine.wake()
 
@@ -197,7 +202,8 @@ class App:
         Raises:
             ConfigError: the app is running.
         """
-        self._engine.step()
+        with uninterrupted():
+            self._engine.step()
 
     def drain(self, timeout_s: float = 60) -> None:
         """Waits until bounded sources have ended, queues are empty and targets have everything.
@@ -232,6 +238,10 @@ class App:
     # --- inside --------------------------------------------------------------------------------------
 
     def _run(self, statements: list[Statement]) -> Any:
+        with self._one_cell:
+            return self._run_cell(statements)
+
+    def _run_cell(self, statements: list[Statement]) -> Any:
         draft = Draft(
             self._catalog.copy(),
             dict(self._definitions),
@@ -272,15 +282,31 @@ class App:
 
     def _apply(self, draft: Draft) -> None:
         """The draft becomes real between two epochs."""
-        with uninterrupted(), self._engine.between_epochs():
-            for name in [*reversed(list(draft.makers)), *draft.dropped]:
-                self._engine.remove(name)
-            for make in draft.makers.values():
-                self._engine.add(make())
-            self._catalog, self._definitions = draft.catalog, draft.definitions
-            self._secrets, self._settings = draft.secrets, draft.settings
-            self.warnings = draft.warnings
-            self._engine.settle()
+        gone = [*reversed(list(draft.makers)), *draft.dropped]
+        with uninterrupted():
+            self._engine.stop_nodes(gone)
+            with self._engine.between_epochs():
+                self._replace(gone, draft)
+
+    def _replace(self, gone: list[str], draft: Draft) -> None:
+        before = {name: self._engine.flow.get(name) for name in gone}
+        results = {
+            n: node.log.history()
+            for n, node in before.items()
+            if isinstance(node, QueryNode) and node.log
+        }
+        for name in gone:
+            self._engine.remove(name)
+        for name in draft.dropped:
+            self._engine.forget(name)
+        for name, make in draft.makers.items():
+            node = make()
+            _continue(node, before.get(name), results.get(name))
+            self._engine.add(node)
+        self._catalog, self._definitions = draft.catalog, draft.definitions
+        self._secrets, self._settings = draft.secrets, draft.settings
+        self.warnings = draft.warnings
+        self._engine.settle()
 
     def _show(self, statement: Statement) -> Any:
         if isinstance(statement, Show):
@@ -327,6 +353,16 @@ class App:
             else self._engine.epoch,
             "message": message,
         }
+
+
+def _continue(node: RunningNode, before: RunningNode | None, result: pa.Table | None) -> None:
+    """What a new node takes over from the one that it replaces."""
+    if isinstance(node, QueryNode) and isinstance(before, QueryNode) and result is not None:
+        is_same = before.relation.stream_schema.equals(node.relation.stream_schema)
+        if is_same or not node.relation.is_changelog:
+            node.previous = result
+    if isinstance(node, TargetNode) and isinstance(before, TargetNode) and node.has_history:
+        node.deliverer.adopt(before.deliverer)
 
 
 def _name_of(statement: Statement) -> set[str]:

@@ -57,7 +57,7 @@ def describe(
     if definition is not None and isinstance(node, TargetNode):
         target = node.deliverer.target
         facts = [("reads", definition.relation.inputs[0]), ("detail", target.detail), ("mode", target.context.mode),
-                 ("guarantee", _promise(target.guarantee)), ("statement", definition.fingerprint)]  # fmt: skip
+                 ("guarantee", _promise(target.guarantee))]  # fmt: skip
         return _rows(("fact", "value"), facts)
     relation = catalog.find(s.name.text, s.name.span)
     notes = {c: "watermark" for c in [relation.time_column] if c}

@@ -88,7 +88,7 @@ class Plugins:
             if s.format
             else None
         )
-        context = CacheContext(s.name.text, self._app, self._clock, fmt, secrets_in(given))
+        context = CacheContext(s.name.text, self._app, self._clock, fmt, secrets_in(given, options))
         cache = plugin(options, context)
         schema = cache.schema()
         known = {n.lower(): n for n in schema.names}
@@ -119,7 +119,7 @@ class Plugins:
         )
         context = TargetContext(
             name=s.name.text, app=self._app, state_id=self._state_id, clock=self._clock, schema=reads.schema,
-            mode=mode, key=key if mode == "upsert" else (), format=fmt, secrets=secrets_in(given),
+            mode=mode, key=key if mode == "upsert" else (), format=fmt, secrets=secrets_in(given, options),
         )  # fmt: skip
         target = plugin(options, context)
         self._check(target.check, is_sure=True)
@@ -206,7 +206,7 @@ class Plugins:
         columns: pa.Schema | None, given: dict[str, OptionValue],
     ) -> Source:  # fmt: skip
         context = SourceContext(
-            s.name.text, self._app, self._clock, columns, fmt, secrets_in(given)
+            s.name.text, self._app, self._clock, columns, fmt, secrets_in(given, options)
         )
         return plugin(options, context)
 

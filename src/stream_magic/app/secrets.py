@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from pathlib import Path
 
-from stream_magic.contracts.options import OptionValue
+from stream_magic.contracts.options import Options, OptionValue
 from stream_magic.errors import ConfigError, StreamMagicError
 from stream_magic.language.statements import CreateSecret, OptionLiteral
 from stream_magic.security.secrets import Secret
@@ -37,7 +38,7 @@ class SecretStore:
                 "SM7030",
                 f"the secret {statement.name.text} needs one place to come from",
                 hint=hint,
-                span=place,
+                span=None if "value" in options else place,  # the line would show it
             )
         kind, text = next(iter(options.items()))
         value: str | None = text
@@ -97,9 +98,11 @@ def resolve(
     return values
 
 
-def secrets_in(values: dict[str, OptionValue]) -> tuple[Secret, ...]:
-    """What must not be shown of a statement's options."""
-    return tuple(v.value for v in values.values() if isinstance(v.value, Secret))
+def secrets_in(values: dict[str, OptionValue], options: Options) -> tuple[Secret, ...]:
+    """What must not be shown of a statement's options: secrets, and all that options of type secret hold."""
+    given = [v.value for v in values.values()]
+    held = [getattr(options, f.name) for f in dataclasses.fields(options)]
+    return tuple(dict.fromkeys(v for v in (*given, *held) if isinstance(v, Secret)))
 
 
 def _value(o: OptionLiteral, store: SecretStore) -> tuple[str | int | float | bool | Secret, str]:

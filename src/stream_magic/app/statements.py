@@ -27,7 +27,7 @@ from stream_magic.engine.logs import ResultLog, StreamLog
 from stream_magic.engine.lookup import CacheLoader
 from stream_magic.engine.watermarks import WatermarkTracker
 from stream_magic.engine.worker import Engine
-from stream_magic.errors import ConfigError, LanguageError, Span, StreamMagicError
+from stream_magic.errors import CellError, ConfigError, LanguageError, Span, StreamMagicError
 from stream_magic.language.binder import Binder
 from stream_magic.language.catalog import Relation
 from stream_magic.language.parser import render
@@ -154,8 +154,12 @@ class Handlers:
             try:
                 self._put(reader.statement, reader.fingerprint, draft, is_rebuilt=True)
             except StreamMagicError as e:
-                message = f"with this change of {name}, {relation.name} does not work any more: {e.message}"
-                raise type(e)(e.code, message, hint=e.hint, span=e.span, note=e.note) from None
+                first = e.errors[0] if isinstance(e, CellError) else e
+                first.message = (
+                    f"with this change of {name}, {relation.name} does not work any more: "
+                    f"{first.message}"
+                )
+                raise first from None
             self._rebuild_readers(relation.id, draft, restated)
 
     def _refuse_circle(self, relation: Relation, draft: Draft, s: Create) -> None:
@@ -262,16 +266,17 @@ class Handlers:
             is_changelog=reads.is_changelog, inputs=(reads.name,),
         )  # fmt: skip
         known = draft.definitions.get(s.name.key)
-        goes_on = known is not None and (known.address, known.relation.inputs) == (
-            target.address,
-            relation.inputs,
+        place = (target.address, relation.inputs)
+        goes_on = (
+            known is not None
+            and bool(target.address)
+            and (known.address, known.relation.inputs) == place
         )
 
         def make() -> RunningNode:
             return TargetNode(
-                relation, None, deliverer=Deliverer(s.name.text, target), has_history=goes_on,
-                skips_rebuild=goes_on and reads.id in draft.makers,
-            )  # fmt: skip
+                relation, None, deliverer=Deliverer(s.name.text, target), has_history=goes_on
+            )
 
         return relation, make, target.address
 

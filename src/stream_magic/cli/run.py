@@ -38,7 +38,9 @@ def run_file(path: Path, seconds: float | None, *, is_quiet: bool) -> int:
     """
     apps: dict[str, App] = {}
     for cell in _cells(path):
-        app = apps.setdefault(cell.app, App(cell.app))
+        if cell.app not in apps:
+            apps[cell.app] = App(cell.app)
+        app = apps[cell.app]
         if cell.query:
             app.create_query(cell.query, cell.text)
         else:

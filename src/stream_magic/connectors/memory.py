@@ -316,6 +316,7 @@ class MemoryTarget(Target):
 
     def __init__(self, options: Options, context: TargetContext) -> None:
         super().__init__(options, context)
+        self.address = f"memory://{context.name}"
         self._lock = threading.Lock()
         self._tables: list[pa.Table] = []
         self._mark: Mark | None = None

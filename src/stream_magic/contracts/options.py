@@ -137,7 +137,12 @@ def parse_options(kind: type[OptionsT], given: dict[str, OptionValue], owner: st
             try:
                 values[name] = _convert(given_value.value, hints[name])
             except ValueError as e:
-                errors.append(ConfigError("SM7002", f"option {name}: {e}", span=given_value.span))
+                said = str(e)
+                if given_value.shown != str(given_value.value):  # never what ${NAME} stands for
+                    said = said.replace(str(given_value.value), given_value.shown)
+                errors.append(
+                    ConfigError("SM7002", f"option {name}: {said}", span=given_value.span)
+                )
     for name, f in fields.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and name not in {n.lower() for n in given}:

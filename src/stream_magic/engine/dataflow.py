@@ -77,6 +77,7 @@ class QueryNode(RunningNode):
     plan: Plan = field(kw_only=True)
     operators: list[Operator] = field(kw_only=True)
     has_history: bool = False  # its inputs' history went through
+    previous: pa.Table | None = None  # what the node that it replaces had given
 
     @property
     def main_input(self) -> str:
@@ -91,11 +92,10 @@ class QueryNode(RunningNode):
         """What it says over no input, or None."""
         said: pa.Table | None = None
         for operator in self.operators:
-            first = operator.initial(turn)
-            if first is not None:
-                said = first
-            elif said is not None:
-                said = operator.run(said, turn)
+            below, said = said, operator.initial(turn)
+            if below is not None:
+                out = operator.run(below, turn)
+                said = out if said is None else pa.concat_tables([said, out])
         return None if said is None else self._as_seen(said)
 
     def _as_seen(self, delta: pa.Table) -> pa.Table:
@@ -119,7 +119,6 @@ class CacheNode(RunningNode):
 class TargetNode(RunningNode):
     deliverer: Deliverer = field(kw_only=True)
     has_history: bool = False  # what its input had kept was handed over
-    skips_rebuild: bool = False  # its input will be made anew from what this target has already
 
     def state(self) -> tuple[NodeState, str]:
         return self.deliverer.state, self.deliverer.message  # type: ignore[return-value]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from stream_magic.contracts.target import Target
-from stream_magic.core.change import WEIGHT, visible
+from stream_magic.core.change import WEIGHT, WEIGHT_FIELD, visible
 from stream_magic.core.epoch import Mark
 from stream_magic.errors import StreamMagicError
+from stream_magic.security.redact import redact
 
 OUTBOX_ROWS = 200_000
 OUTBOX_BYTES = 128_000_000
@@ -60,6 +61,25 @@ class Deliverer:
                 self._waiting_bytes += rows.nbytes
                 self._changed.notify_all()
 
+    def adopt(self, other: Deliverer) -> None:
+        """Takes over what a stopped deliverer to the same place could not bring there."""
+        with self._changed, other._changed:
+            fitting = [s for s in other._outbox if s.rows.schema.equals(self._shares_schema())]
+            for share in fitting:
+                self._outbox.append(share)
+                self._waiting_rows += share.rows.num_rows
+                self._waiting_bytes += share.rows.nbytes
+            self.delivered_rows, self.delivered_epoch = other.delivered_rows, other.delivered_epoch
+            left = sum(s.rows.num_rows for s in other._outbox) - sum(
+                s.rows.num_rows for s in fitting
+            )
+            if left:
+                self.message = f"{left:,} rows with the columns of before could not be delivered"
+
+    def _shares_schema(self) -> pa.Schema:
+        context = self.target.context
+        return context.schema if context.mode == "append" else context.schema.append(WEIGHT_FIELD)
+
     def start(self) -> None:
         with self._changed:
             if self._thread is not None:
@@ -105,6 +125,7 @@ class Deliverer:
     def _run(self) -> None:
         pause = _BACKOFF_S[0]
         while True:
+            delivered = self.delivered_rows
             try:
                 self.target.open()
                 self._skip_delivered(self.target.last_mark())
@@ -127,6 +148,8 @@ class Deliverer:
                 ):
                     break
             pause = min(pause * 2, _BACKOFF_S[1])
+            if self.delivered_rows > delivered:
+                pause = _BACKOFF_S[0]
 
     def _deliver(self) -> None:
         while True:
@@ -172,7 +195,8 @@ class Deliverer:
 
     def _say(self, state: str, message: str) -> None:
         with self._changed:
-            self.state, self.message = state, message
+            self.state = state
+            self.message = redact(message, self.target.context.secrets)
             self._changed.notify_all()
         if self.on_room is not None:
             self.on_room.set()
@@ -180,8 +204,8 @@ class Deliverer:
     def _close(self) -> None:
         try:
             self.target.close()
-        except (StreamMagicError, OSError) as e:
-            self._say("failed", str(e))
+        except Exception as e:  # noqa: BLE001  # a connector's own fault must not end its thread
+            self._say("failed", str(e) or type(e).__name__)
 
 
 def shape(delta: pa.Table, target: Target) -> pa.Table:
@@ -217,7 +241,7 @@ def _survivor(rows: pa.Table, weights: list[int], at: list[int]) -> int:
 
 def _rows_by_key(rows: pa.Table, key: tuple[str, ...]) -> dict[tuple[object, ...], list[int]]:
     found: dict[tuple[object, ...], list[int]] = {}
-    for i, k in enumerate(zip(*(rows.column(k).to_pylist() for k in key), strict=True)):
+    for i, k in enumerate(zip(*(_hashable(rows.column(k)) for k in key), strict=True)):
         found.setdefault(k, []).append(i)
     return found
 
@@ -229,3 +253,8 @@ def _joined(batch: list[_Share], target: Target) -> pa.Table:
         return rows
     last = sorted(at[-1] for at in _rows_by_key(rows, target.context.key).values())
     return rows.take(pa.array(last, pa.int64()))
+
+
+def _hashable(column: pa.ChunkedArray) -> list[object]:
+    values = column.to_pylist()
+    return [repr(v) for v in values] if pa.types.is_nested(column.type) else values

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,10 +24,10 @@ from stream_magic.engine.dataflow import (
     TargetNode,
 )
 from stream_magic.engine.ingest import Decoded
+from stream_magic.engine.logs import changes_between
 from stream_magic.engine.operators.base import Turn
 from stream_magic.engine.row_errors import RowError, RowErrors, errors_table
 from stream_magic.engine.state import Database
-from stream_magic.errors import StreamMagicError
 
 
 @dataclass
@@ -50,6 +49,11 @@ class Outcome:
     deltas: dict[str, pa.Table] = field(default_factory=dict)
     watermarks: dict[str, int] = field(default_factory=dict)
     fresh: list[QueryNode] = field(default_factory=list)
+    replaced: dict[str, pa.Table] = field(default_factory=dict)  # new less old result, by node id
+
+    def outside(self, name: str) -> pa.Table | None:
+        """What targets and subscribers are told: of a replaced query only what is different."""
+        return self.replaced.get(name, self.deltas.get(name))
 
 
 class EpochRunner:
@@ -61,18 +65,33 @@ class EpochRunner:
         self._database = database
         self._clock = clock
         self._next_seq = 0
+        self._intake: Intake | None = None  # taken, and not committed yet
+
+    @property
+    def is_unsettled(self) -> bool:
+        """A new query can be built from history now: alone, so that new rows can be told from old ones."""
+        return any(
+            not q.has_history and not self.is_down(q) and self._can_look_up(q)
+            for q in self._flow.queries()
+        )
+
+    def _can_look_up(self, node: QueryNode) -> bool:
+        caches = (self._flow.get(c) for c in node.plan.caches)
+        return all(c.loader.is_loaded for c in caches if isinstance(c, CacheNode))
 
     def run(self, max_rows: int | None) -> Outcome:
         """One epoch over at most about `max_rows` rows of each source; all that there is for None, nothing for 0."""
-        errors: dict[str, list[RowError]] = {}
-        self._swap_caches(errors)
-        intake = self._take(max_rows, errors)
+        if self._intake is None:  # else the last epoch was broken off: its rows come first
+            self._intake = Intake(now_us=self._clock.now_us())
+            self._swap_caches(self._intake.errors)
+            self._take(max_rows, self._intake)
         while True:
             try:
-                outcome = self._compute(intake)
+                outcome = self._compute(self._intake)
                 break
             except _NodeFailure as failure:
                 failure.node.failure = failure.message
+        self._intake = None
         self._publish(outcome)
         return outcome
 
@@ -88,19 +107,18 @@ class EpochRunner:
                 errors[node.id] = duplicates
                 node.metrics.rows_in += rows.num_rows
 
-    def _take(self, max_rows: int | None, errors: dict[str, list[RowError]]) -> Intake:
-        intake = Intake(errors=errors, now_us=self._clock.now_us())
+    def _take(self, max_rows: int | None, intake: Intake) -> None:
         for node in self._flow.sources():
-            taken = [] if max_rows == 0 or self._is_held(node) else node.reader.take(max_rows)
+            is_held = max_rows == 0 or self._is_held(node)
+            taken = [] if is_held else node.reader.take(max_rows)
             for batch in taken:
                 intake.errors.setdefault(node.id, []).extend(batch.errors)
-            delta = self._number(node, taken)
+            delta = self._number(node, taken, is_held=is_held)
             intake.watermarks[node.id] = (
                 node.tracker.watermark_us if node.tracker else node.watermark_us
             )
             intake.deltas[node.id] = delta
             intake.rows += delta.num_rows
-        return intake
 
     def _is_held(self, source: SourceNode) -> bool:
         """A full outbox slows the sources above it, and no other; a cache must be there before it is asked."""
@@ -115,7 +133,7 @@ class EpochRunner:
         caches = (self._flow.get(c) for c in node.plan.caches)
         return any(isinstance(c, CacheNode) and c.loader.loads == 0 for c in caches)
 
-    def _number(self, node: SourceNode, taken: list[Decoded]) -> pa.Table:
+    def _number(self, node: SourceNode, taken: list[Decoded], *, is_held: bool) -> pa.Table:
         """Adds arrival number and watermark to the rows of a source."""
         schema = node.relation.stream_schema
         now_us = self._clock.now_us()
@@ -123,7 +141,8 @@ class EpochRunner:
             node.tracker.know(node.reader.source.partitions, now_us)
         parts = [self._number_batch(node, batch, now_us) for batch in taken]
         if node.tracker is not None:
-            node.tracker.mark_idle(now_us)
+            if not is_held and not node.reader.has_rows:  # who waits in a queue is not idle
+                node.tracker.mark_idle(now_us)
             if node.reader.is_done:
                 node.tracker.end()
         return pa.concat_tables([schema.empty_table(), *parts])
@@ -162,7 +181,7 @@ class EpochRunner:
             for node in self._flow:
                 if (
                     isinstance(node, QueryNode)
-                    and not self._is_down(node)
+                    and not self.is_down(node)
                     and not self._waits_for_cache(node)
                 ):
                     self._run_query(node, outcome, intake.now_us)
@@ -181,8 +200,8 @@ class EpochRunner:
         try:
             first = node.initial(turn) if is_fresh else None
             out = node.run(delta, turn)
-        except (duckdb.Error, pa.ArrowException, StreamMagicError) as e:
-            raise _NodeFailure(node, str(e)) from e
+        except Exception as e:  # whatever it is, it stops this node and no other
+            raise _NodeFailure(node, str(e) or type(e).__name__) from e
         if first is not None:
             out = pa.concat_tables([first, out])
         if is_fresh:
@@ -212,12 +231,12 @@ class EpochRunner:
         before = outcome.deltas.get(name, ERRORS_STREAM_SCHEMA.empty_table())
         outcome.deltas[name] = pa.concat_tables([before, rows.append_column(SEQ_FIELD, numbers)])
 
-    def _is_down(self, node: RunningNode) -> bool:
+    def is_down(self, node: RunningNode) -> bool:
         """It failed, or something above it did."""
         if node.failure:
             return True
         above = (self._flow.get(name) for name in node.inputs)
-        return any(isinstance(n, QueryNode) and self._is_down(n) for n in above if n is not None)
+        return any(isinstance(n, QueryNode) and self.is_down(n) for n in above if n is not None)
 
     # --- 4. hand out -----------------------------------------------------------------------------
 
@@ -227,9 +246,10 @@ class EpochRunner:
         now_s = self._clock.monotonic_s()
         for fresh in outcome.fresh:
             fresh.has_history = True
-            source = self._flow[fresh.inputs[0]]
-            if source.log is not None and source.log.is_cut:
-                fresh.complete_from = outcome.epoch
+            self._note_cut(fresh, outcome.epoch)
+            if fresh.previous is not None:
+                outcome.replaced[fresh.id] = self._difference(fresh, outcome)
+                fresh.previous = None
         for node in self._flow:
             node.watermark_us = outcome.watermarks.get(node.id, node.watermark_us)
             self._publish_errors(node, outcome)
@@ -247,6 +267,21 @@ class EpochRunner:
         for source_node in self._flow.sources():
             source_node.reader.committed()
 
+    def _note_cut(self, node: QueryNode, epoch: int) -> None:
+        """A result over history that was cut, here or above, says from when it is complete."""
+        source = self._flow[node.inputs[0]]
+        log = source.errors if node.main_input.startswith("errors.") else source.log
+        if log is not None and (log.is_cut or source.complete_from):
+            node.complete_from = max(epoch if log.is_cut else 0, source.complete_from)
+
+    def _difference(self, node: QueryNode, outcome: Outcome) -> pa.Table:
+        """The new result less the old one. Rows that were only added were given before."""
+        schema = node.relation.stream_schema
+        new = outcome.deltas.get(node.id, schema.empty_table())
+        if node.previous is None or not node.relation.is_changelog:
+            return schema.empty_table()
+        return changes_between(node.previous, new, schema)
+
     def _publish_errors(self, node: RunningNode, outcome: Outcome) -> None:
         errors = outcome.deltas.get(f"errors.{node.id}")
         if errors is not None:
@@ -254,19 +289,12 @@ class EpochRunner:
             node.metrics.errors += errors.num_rows
 
     def _offer(self, node: TargetNode, outcome: Outcome, now_s: float) -> None:
-        delta = outcome.deltas.get(node.relation.inputs[0].lower())
-        if node.skips_rebuild and any(q.id == node.inputs[0] for q in outcome.fresh):
-            node.skips_rebuild = False
-            if node.deliverer.target.context.mode != "upsert":
-                return
+        reads = node.relation.inputs[0].lower()
+        delta = outcome.outside(reads)
         if not node.has_history:
             node.has_history = True
             source = self._flow[node.inputs[0]]
-            log = (
-                source.errors
-                if node.relation.inputs[0].lower().startswith("errors.")
-                else source.log
-            )
+            log = source.errors if reads.startswith("errors.") else source.log
             delta = log.history() if log is not None else delta
         if delta is not None and delta.num_rows:
             node.deliverer.offer(outcome.epoch, delta)

@@ -66,9 +66,9 @@ class NodeFeed:
                 rows = node.loader.rows
                 return Snapshot(epoch, rows.slice(0, limit), rows.num_rows)
             log = node.errors if self._is_errors else node.log
-        if log is None:
-            return Snapshot(epoch, self.schema.empty_table(), 0)
-        return Snapshot(epoch, log.rows(limit), log.total)
+            if log is None:
+                return Snapshot(epoch, self.schema.empty_table(), 0)
+            return Snapshot(epoch, log.rows(limit), log.total)
 
     def status(self) -> FeedStatus:
         return status_of(self._node(), self._engine)

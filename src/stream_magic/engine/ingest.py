@@ -347,7 +347,7 @@ class Reader:
     def _close(self) -> None:
         try:
             self.source.close()
-        except Exception as e:  # a connector's own fault must not end its thread
+        except Exception as e:  # noqa: BLE001  # a connector's own fault must not end its thread
             self.message = self.message or redact(str(e), self.source.context.secrets)
 
 

@@ -15,10 +15,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stream_magic.core.change import SEQ, WEIGHT, is_hidden, visible
+from stream_magic.core.change import SEQ, WEIGHT, WEIGHT_FIELD, is_hidden, visible
 
 RETAINED_ROWS = 100_000
 RETAINED_BYTES = 64_000_000
+_PART_ROWS = 4_096
 
 
 class RelationLog(Protocol):
@@ -65,6 +66,7 @@ class StreamLog:
         self._rows += delta.num_rows
         self._bytes += delta.nbytes
         self._total += delta.num_rows
+        self._merge_small()
         while self._is_over() and self._parts:
             self._shorten()
 
@@ -90,6 +92,15 @@ class StreamLog:
     @property
     def is_cut(self) -> bool:
         return self._is_cut
+
+    def _merge_small(self) -> None:
+        """Many epochs of a few rows become few parts: each part costs some kB beside its rows."""
+        parts = self._parts
+        while len(parts) > 1 and parts[-2].num_rows <= min(2 * parts[-1].num_rows, _PART_ROWS):
+            last, before = parts.pop(), parts.pop()
+            self._bytes -= last.nbytes + before.nbytes
+            parts.append(pa.concat_tables([before, last]).combine_chunks())
+            self._bytes += parts[-1].nbytes
 
     def _is_over(self) -> bool:
         over_rows = self._max_rows is not None and self._rows > self._max_rows
@@ -141,8 +152,16 @@ class ResultLog:
             if sum(w.num_rows for w in self._waiting) > 2 * self._netted.num_rows + 100_000:
                 self._net()
 
+    def changes(self) -> pa.Table:
+        """The net rows with their weights, also negative ones."""
+        with self._lock:
+            self._net()
+            return self._as_stream(self._netted)
+
     def history(self) -> pa.Table:
-        rows = self._current()
+        return self._as_stream(self._current())
+
+    def _as_stream(self, rows: pa.Table) -> pa.Table:
         columns = []
         for f in self.schema:
             if f.name in rows.column_names:
@@ -189,3 +208,12 @@ class ResultLog:
         self._con.unregister("_log")
         self._netted = grouped.cast(self._netted_schema)
         self._waiting = []
+
+
+def changes_between(old: pa.Table, new: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The changelog that leads from the result `old` to the result `new` (both with weights)."""
+    log = ResultLog(schema)
+    log.append(new)
+    weights = pc.negate(old.column(WEIGHT))
+    log.append(old.set_column(old.column_names.index(WEIGHT), WEIGHT_FIELD, weights))
+    return log.changes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import duckdb
@@ -15,8 +16,10 @@ from stream_magic.core.clock import Clock
 from stream_magic.engine.row_errors import RowError, RowErrors
 from stream_magic.errors import StreamMagicError
 from stream_magic.language.binder import quote
+from stream_magic.security.redact import redact
 
 _RETRY_S = (0.5, 30.0)
+_STOP_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class CacheLoader:
             self._is_stopping = True
             self._changed.notify_all()
         if thread is not None:
-            thread.join()
+            thread.join(_STOP_S)  # a load may hang in a driver; its thread ends with it
         self.state = "stopped" if self.state != "failed" else self.state
 
     def wait_loaded(self, timeout_s: float) -> bool:
@@ -116,11 +119,13 @@ class CacheLoader:
                 self.on_load.set()
             with self._changed:
                 self._changed.wait_for(lambda: self._is_stopping, wait_s)
-        self.cache.close()
+        with suppress(Exception):  # nothing is lost with it
+            self.cache.close()
 
     def _fail(self, state: str, message: str) -> None:
         with self._changed:
-            self.state, self.message = state, message
+            self.state = state
+            self.message = redact(message, self.cache.context.secrets)
             self._changed.notify_all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -13,18 +14,21 @@ class Rate:
     """Events a second over the last seconds."""
 
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # the engine adds, views read
 
     def add(self, count: int, now_s: float) -> None:
-        if count:
-            self._marks.append((now_s, count))
-        self._drop(now_s)
+        with self._lock:
+            if count:
+                self._marks.append((now_s, count))
+            self._drop(now_s)
 
     def per_second(self, now_s: float) -> float:
-        self._drop(now_s)
-        if not self._marks:
-            return 0.0
-        span = max(now_s - self._marks[0][0], 1.0)
-        return sum(c for _, c in self._marks) / span
+        with self._lock:
+            self._drop(now_s)
+            if not self._marks:
+                return 0.0
+            span = max(now_s - self._marks[0][0], 1.0)
+            return sum(c for _, c in self._marks) / span
 
     def _drop(self, now_s: float) -> None:
         while self._marks and now_s - self._marks[0][0] > _WINDOW_S:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import duckdb
 import pyarrow as pa
@@ -65,10 +65,11 @@ class Database:
         self._con.execute("BEGIN")
         try:
             yield
+            self._con.execute("COMMIT")
         except BaseException:
-            self._con.execute("ROLLBACK")
+            with suppress(duckdb.Error):  # a COMMIT that failed has rolled back already
+                self._con.execute("ROLLBACK")
             raise
-        self._con.execute("COMMIT")
 
     def replace_cache(self, cache_id: str, rows: pa.Table) -> None:
         """Swaps a cache's rows; prepared lookups see the new ones from their next execution on."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 
@@ -36,6 +36,7 @@ _PAUSE_S = 0.02  # between epochs: shorter ones do not pay
 # Rows that stream in are gathered: an epoch of 20,000 costs 16 ms of CPU, one of 100,000 30 (decision 0005).
 _MANY_ROWS, _GATHER_S = 10_000, 0.1
 _IDLE_S = 0.2  # a look at the clock: idle partitions, refreshed caches
+_YIELD_S = 0.02  # at most, to others between two epochs
 _CACHE_WAIT_S = 30.0
 _READ_WAIT_S = 10.0
 
@@ -55,14 +56,13 @@ class Engine:
         self._runner = EpochRunner(self.flow, self.database, clock)
         self._turn = threading.RLock()
         self._waiting = 0
+        self._counting = threading.Lock()
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._is_paused = False
         self._rows = _MIN_ROWS
         self._subscribers: dict[str, list[Subscriber]] = {}
-        self._idle_epochs = 0
-        self._busy = False
         self.failure = ""
         self.notes: dict[str, str] = {}  # by node: what its user should know
 
@@ -71,12 +71,14 @@ class Engine:
     @contextmanager
     def between_epochs(self) -> Iterator[Dataflow]:
         """The graph, while no epoch runs. What is read inside belongs to one committed epoch."""
-        self._waiting += 1
+        with self._counting:
+            self._waiting += 1
         try:
             with self._turn:
                 yield self.flow
         finally:
-            self._waiting -= 1
+            with self._counting:
+                self._waiting -= 1
             self._news.set()
 
     def add(self, node: RunningNode) -> None:
@@ -93,17 +95,28 @@ class Engine:
             _start(node)
         self.version += 1
 
+    def stop_nodes(self, names: Iterable[str]) -> None:
+        """Stops the threads of nodes that will be removed, before the graph is held: a load or write may take its time."""
+        for node in [self.flow.get(name) for name in names]:
+            if node is not None:
+                _stop(node)
+
     def remove(self, name: str) -> None:
-        """Takes a node out and closes it."""
+        """Takes a node out and closes it; its threads were stopped by `stop_nodes`."""
         node = self.flow.remove(name)
         if node is None:
             return
-        _stop(node)
         if isinstance(node, QueryNode):
             node.close()
         elif isinstance(node, CacheNode):
             self.database.drop_cache(node.id)
+        self.notes.pop(node.id, None)
         self.version += 1
+
+    def forget(self, name: str) -> None:
+        """The name is gone: nobody listens to it any more."""
+        self._subscribers.pop(name, None)
+        self._subscribers.pop(f"errors.{name}", None)
 
     def subscribe(self, name: str, fn: Subscriber) -> Callable[[], None]:
         """Calls `fn(epoch, delta)` after every epoch with rows of `name` (`errors.x` too)."""
@@ -126,7 +139,7 @@ class Engine:
 
     @property
     def is_started(self) -> bool:
-        return self._thread is not None
+        return self._thread is not None and self._thread.is_alive() and not self.failure
 
     @property
     def is_paused(self) -> bool:
@@ -135,7 +148,7 @@ class Engine:
     def start(self) -> None:
         """Starts targets, queries and caches, then sources. Does nothing if started."""
         with self.between_epochs():
-            if self._thread is not None:
+            if self.is_started:
                 return
             self._stopping.clear()
             self._is_paused = False
@@ -173,13 +186,19 @@ class Engine:
         with self.between_epochs():
             for node in reversed(list(self.flow)):
                 self.remove(node.id)
+                self.forget(node.id)
             self.database.close()
 
     def settle(self) -> None:
         """Builds new queries from what their inputs have kept, without taking new rows."""
         with self.between_epochs():
-            if any(not q.has_history for q in self.flow.queries()):
+            if self._runner.is_unsettled:
                 self._after(self._runner.run(0))
+
+    def check(self) -> None:
+        """Raises InternalError if the engine has ended by a failure of its own."""
+        if self.failure:
+            raise InternalError("SM9001", f"the engine of {self.name} ended: {self.failure}")
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -208,6 +227,7 @@ class Engine:
             )
         self._open_for_step()
         with self.between_epochs():
+            self.settle()
             self._after(self._runner.run(None))
 
     def drain(self, timeout_s: float) -> bool:
@@ -247,8 +267,10 @@ class Engine:
                 continue
             try:
                 with self._turn:
+                    if not self._may_go_on():
+                        continue
                     has_more, pause_s = self._one_epoch()
-            except Exception as e:  # noqa: BLE001  # the thread must end with a state, not silently
+            except BaseException as e:  # noqa: BLE001  # the thread must end with a state, not silently
                 self.failure = f"{type(e).__name__}: {e}"
                 self.version += 1
                 break
@@ -258,22 +280,15 @@ class Engine:
 
     def _one_epoch(self) -> tuple[bool, float]:
         """Whether there is more to do, and the pause before it."""
-        self._busy = True
-        try:
-            outcome = self._runner.run(self._rows)
-            taken = sum(
-                d.num_rows
-                for i, d in outcome.deltas.items()
-                if isinstance(self.flow.get(i), SourceNode)
-            )
-            self._rows = (
-                min(self._rows * 2, _MAX_ROWS)
-                if taken >= self._rows
-                else max(_MIN_ROWS, self._rows // 2)
-            )
-            self._after(outcome)
-        finally:
-            self._busy = False
+        if self._runner.is_unsettled:
+            self._after(self._runner.run(0))
+        outcome = self._runner.run(self._rows)
+        taken = sum(
+            outcome.deltas[n.id].num_rows for n in self.flow.sources() if n.id in outcome.deltas
+        )
+        grown, shrunk = min(self._rows * 2, _MAX_ROWS), max(_MIN_ROWS, self._rows // 2)
+        self._rows = grown if taken >= self._rows else shrunk
+        self._after(outcome)
         has_more = taken > 0 and any(s.reader.has_rows for s in self.flow.sources())
         if taken >= _MANY_ROWS and not self._is_behind():
             return has_more, _GATHER_S
@@ -286,17 +301,22 @@ class Engine:
             r.state == "running" for r in readers
         )
 
+    def _may_go_on(self) -> bool:
+        """Asked again where no epoch of somebody else's can begin in between."""
+        return not self._is_paused and not self._stopping.is_set()
+
     def _let_others(self) -> None:
-        """A lock is not fair: step back while somebody waits for the graph."""
-        while self._waiting and not self._stopping.is_set():
+        """A lock is not fair: step back while somebody waits for the graph, but never for long."""
+        deadline = time.monotonic() + _YIELD_S
+        while self._waiting and not self._stopping.is_set() and time.monotonic() < deadline:
             time.sleep(0.001)
 
     def _after(self, outcome: Outcome) -> None:
         if any(d.num_rows for d in outcome.deltas.values()):
             self.version += 1
-        for name, delta in outcome.deltas.items():
-            listeners = self._subscribers.get(name)
-            if listeners and delta.num_rows:
+        for name in outcome.deltas:
+            listeners, delta = self._subscribers.get(name), outcome.outside(name)
+            if listeners and delta is not None and delta.num_rows:
                 rows = visible(delta, with_weight=True)
                 for fn in list(listeners):
                     self._call(name, fn, outcome.epoch, rows)
@@ -306,7 +326,8 @@ class Engine:
         try:
             fn(epoch, rows)
         except Exception as e:  # noqa: BLE001  # anybody's code
-            self._subscribers[name].remove(fn)
+            with suppress(ValueError):  # it may have unsubscribed itself
+                self._subscribers[name].remove(fn)
             self.notes[name] = f"a subscriber failed and was dropped: {type(e).__name__}: {e}"
 
     def _open_for_step(self) -> None:
@@ -323,8 +344,7 @@ class Engine:
             source.reader.wait_for_read(_READ_WAIT_S)
 
     def _is_drained(self) -> bool:
-        if self.failure:
-            raise InternalError("SM9001", f"the engine of {self.name} ended: {self.failure}")
+        self.check()
         with self.between_epochs():
             for source in self.flow.sources():
                 state, _ = source.state()
@@ -334,9 +354,7 @@ class Engine:
                     source.reader.source.is_bounded and not _has_ended(source)
                 ):
                     return False
-            return all(
-                not isinstance(n, QueryNode) or n.has_history or n.failure for n in self.flow
-            )
+            return not self._runner.is_unsettled
 
 
 def _has_ended(source: SourceNode) -> bool:

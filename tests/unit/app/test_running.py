@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -163,6 +164,7 @@ class SlowTarget(Target):
     rows: ClassVar[list[int]] = []
     mark: Mark | None = None
     has_failed = False
+    address = "slow://"
 
     def open(self) -> None:
         return
@@ -252,3 +254,94 @@ def test_a_snapshot_belongs_to_one_epoch_while_rows_flow() -> None:
         stop.set()
         thread.join()
         app.close()
+
+
+def test_rows_of_a_step_that_was_broken_off_come_with_the_next(
+    monkeypatch: pytest.MonkeyPatch, app: App
+) -> None:
+    app.push("s", [{"id": 1}, {"id": 2}])
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(app._engine._runner, "_compute", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            app.step()
+    app.step()
+    assert app.sql("SELECT * FROM r").fetchall() == [(2, 3)]
+
+
+def test_what_a_target_could_not_take_is_delivered_after_its_stream_was_changed() -> None:
+    registry.add("targets", "slow", SlowTarget)
+    SlowTarget.gate.clear()
+    SlowTarget.rows.clear()
+    SlowTarget.mark, SlowTarget.has_failed = None, True
+    app = App("t")
+    app.execute(
+        SOURCE
+        + "CREATE STREAM a AS SELECT id FROM s; CREATE TARGET t FROM a WITH (connector = 'slow')"
+    )
+    app.push("s", [{"id": i} for i in range(10)])
+    app.step()
+    threading.Timer(0.2, SlowTarget.gate.set).start()
+    app.execute("CREATE STREAM a AS SELECT id FROM s WHERE id <> 100")
+    app.push("s", [{"id": 100}, {"id": 10}])
+    app.step()
+    app.drain()
+    app.close()
+    assert SlowTarget.rows == list(range(11))
+
+
+def test_the_deltas_of_a_query_that_was_changed_lead_to_its_new_result(app: App) -> None:
+    total: dict[object, int] = {}
+
+    def add(_: int, delta: pa.Table) -> None:
+        for row in delta.to_pylist():
+            weight = row.pop("_weight")
+            total[tuple(row.values())] = total.get(tuple(row.values()), 0) + weight
+
+    app.push("s", [{"id": 1}, {"id": 2}])
+    app.step()
+    app["r"].subscribe(add)
+    app.execute("CREATE TABLE r AS SELECT count(*) AS n, sum(id) AS total FROM s WHERE id > 1")
+    app.push("s", [{"id": 3}])
+    app.step()
+    assert {row for row, weight in total.items() if weight} == {(2, 5)}
+    assert set(total.values()) <= {0, 1}
+
+
+def test_a_global_aggregate_over_a_global_aggregate_begins_with_one_row(app: App) -> None:
+    app.execute("CREATE TABLE g AS SELECT count(*) AS groups, sum(n) AS n FROM r")
+    assert app.sql("SELECT * FROM g").fetchall() == [(1, 0)]
+
+
+def test_a_target_behind_a_cache_gets_the_first_rows_too(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("id,name\n1,a\n2,b\n")
+    app = App("t")
+    app.execute(
+        SOURCE
+        + f"CREATE CACHE c KEY (id) WITH (connector = 'file', path = '{tmp_path}/c.csv');"
+        + "CREATE STREAM e AS SELECT s.id, c.name FROM s JOIN c ON c.id = s.id;"
+        + "CREATE TARGET t FROM e WITH (connector = 'memory')"
+    )
+    for i in (1, 2):
+        app.push("s", [{"id": i}])
+        app.step()
+    app.drain()
+    assert app.status()["t"]["rows_out"] == 2
+    app.close()
+
+
+def test_cells_of_two_threads_take_effect_one_after_the_other(app: App) -> None:
+    threads = [
+        threading.Thread(
+            target=app.execute, args=(f"CREATE STREAM q{i} AS SELECT id + {i} AS id FROM s",)
+        )
+        for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {"q0", "q1", "q2", "q3"} <= set(app.names())
