@@ -55,7 +55,7 @@ def _produce(brokers: str) -> int:
         passed += location != 10
         message = (
             f'{{"order_id":{i},"product_id":{rng.randrange(100_000)},"location":{location},'
-            f'"amount":{rng.randrange(100, 99_999) / 100},"status":"shipped",'
+            f'"amount":{rng.randrange(100, 99_999) / 100},"status":"shipped","channel":"web",'
             f'"customer":"c{rng.randrange(10**6):06}","ts":"2026-01-01T00:{i // 60 % 60:02}:{i % 60:02}"}}'
         )
         producer.produce(TOPIC, message.encode(), partition=i % PARTITIONS)
@@ -69,7 +69,7 @@ def _app_s(brokers: str, expected: int) -> float:
     app.execute(
         f"""
         CREATE SOURCE orders (order_id BIGINT, product_id BIGINT, location INT, amount DOUBLE,
-                              status VARCHAR, customer VARCHAR, ts TIMESTAMP)
+                              status VARCHAR, channel VARCHAR, customer VARCHAR, ts TIMESTAMP)
           WITH (connector = 'kafka', brokers = '{brokers}', topic = '{TOPIC}', bounded = true) FORMAT json;
         CREATE STREAM passed AS
           SELECT order_id, location, amount * 1.19 AS gross, upper(customer) AS customer, ts

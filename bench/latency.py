@@ -52,8 +52,8 @@ def _cells() -> dict[str, float]:
     shell.run_line_magic("load_ext", "stream_magic")
     medians = {}
     with capture_output():
-        shell.run_cell_magic("stream", "bench", SOURCE)
-        app = session().find("bench")
+        shell.run_cell_magic("stream", "latency", SOURCE)
+        app = session().find("latency")
         assert app is not None
         _wait_for_rows(app, "placed", 20_000)
         for form, select in FORMS.items():
