@@ -24,7 +24,14 @@ from stream_magic.core.clock import Clock, SystemClock
 from stream_magic.engine.dataflow import QueryNode, RunningNode, SourceNode, TargetNode
 from stream_magic.engine.feeds import EngineFeed, NodeFeed, lag_s, state_of
 from stream_magic.engine.worker import Engine
-from stream_magic.errors import CellError, ConfigError, LanguageError, Span, StreamMagicError
+from stream_magic.errors import (
+    CellError,
+    ConfigError,
+    InternalError,
+    LanguageError,
+    Span,
+    StreamMagicError,
+)
 from stream_magic.language.binder import Binder
 from stream_magic.language.catalog import Catalog
 from stream_magic.language.parser import parse, parse_query
@@ -299,14 +306,22 @@ class App:
             self._engine.remove(name)
         for name in draft.dropped:
             self._engine.forget(name)
-        for name, make in draft.makers.items():
-            node = make()
+        failed: list[str] = []
+        for name, make in list(draft.makers.items()):
+            try:
+                node = make()
+            except Exception as e:  # noqa: BLE001  # our fault: the others must not be left half made
+                failed.append(f"{draft.definitions[name].relation.name}: {e}")
+                draft.drop(name)
+                continue
             _continue(node, before.get(name), results.get(name))
             self._engine.add(node)
         self._catalog, self._definitions = draft.catalog, draft.definitions
         self._secrets, self._settings = draft.secrets, draft.settings
         self.warnings = draft.warnings
         self._engine.settle()
+        if failed:
+            raise InternalError("SM9002", f"these could not be made: {'; '.join(failed)}")
 
     def _show(self, statement: Statement) -> Any:
         if isinstance(statement, Show):

@@ -122,6 +122,7 @@ class Plugins:
             mode=mode, key=key if mode == "upsert" else (), format=fmt, secrets=secrets_in(given, options),
         )  # fmt: skip
         target = plugin(options, context)
+        self._refuse_shared(target, s, draft)
         self._check(target.check, is_sure=True)
         return target
 
@@ -175,6 +176,15 @@ class Plugins:
             return plugin(parse_options(plugin.options_type, given, f"format '{clause.name.key}'"))
         except OptionErrors as e:
             raise _located(e, clause) from None
+
+    def _refuse_shared(self, target: Target, s: CreateTarget, draft: Draft) -> None:
+        """Two targets that each keep a manifest in one place would overwrite each other's files."""
+        for other in draft.definitions.values() if target.is_exclusive else ():
+            if other.address == target.address and other.relation.id != s.name.key:
+                raise ConfigError(
+                    "SM7013", f"the target {other.relation.name} writes to the same place",
+                    hint="give this one another path", span=s.name.span,
+                )  # fmt: skip
 
     def _declared(self, s: CreateSource) -> pa.Schema | None:
         if not s.columns:

@@ -66,6 +66,9 @@ class Handlers:
         if isinstance(s, CreateSecret):
             draft.secrets.create(s)
             return
+        if "." in s.name.text:
+            hint = f"write {s.name.text.replace('.', '_')}"
+            raise LanguageError("SM2039", "a name has no dot in it", hint=hint, span=s.name.span)
         known = draft.definitions.get(s.name.key)
         fingerprint = render(dataclasses.replace(s, or_replace=False, if_not_exists=False))
         if known is not None:

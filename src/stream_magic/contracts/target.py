@@ -58,6 +58,8 @@ class Target(ABC):
     """The format without a FORMAT clause; None if the target finds it out (by a file's extension)."""
     modes: ClassVar[frozenset[Mode]] = frozenset({"append"})
     """What it can take. An option `key` of the statement asks for upsert."""
+    is_exclusive: ClassVar[bool] = False
+    """True if no other target may write to the same address."""
     detail: str = ""
     """One line for the flow graph: 'kafka, topic orders'."""
     address: str = ""

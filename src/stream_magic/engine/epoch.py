@@ -207,7 +207,7 @@ class EpochRunner:
         if is_fresh:
             outcome.fresh.append(node)
         outcome.deltas[node.id] = out
-        self._add_errors(outcome, node.id, turn.errors.rows)
+        self._add_errors(outcome, node.id, turn.errors.in_order())
 
     def _input_of(self, node: QueryNode, outcome: Outcome) -> tuple[pa.Table, bool]:
         """The input's delta; for a new query first the history that its input kept."""

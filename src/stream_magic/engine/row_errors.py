@@ -22,6 +22,7 @@ class RowError:
     reason: str
     raw: bytes
     position: str = ""
+    seq: int = -1  # arrival number of the row, if it has one
 
 
 @dataclass
@@ -37,8 +38,12 @@ class RowErrors:
 
     def add(self, seqs: Sequence[int], code: str, reason: str) -> None:
         """Records the input rows with these arrival numbers."""
-        for raw in self._raw(seqs):
-            self.rows.append(RowError(code, reason, raw))
+        for seq, raw in zip(seqs, self._raw(seqs), strict=True):
+            self.rows.append(RowError(code, reason, raw, seq=seq))
+
+    def in_order(self) -> list[RowError]:
+        """By arrival, whichever operator found them."""
+        return sorted(self.rows, key=lambda e: e.seq)
 
     def add_rows(
         self, rows: pa.Table, code: str, reason: str, labels: Mapping[str, str] | None = None
@@ -46,16 +51,16 @@ class RowErrors:
         """Records these rows; `labels` gives columns the names that users know."""
         shown = visible(rows)
         names = [(labels or {}).get(n, n) for n in shown.column_names]
-        for row in shown.rename_columns(names).to_pylist():
-            self.rows.append(RowError(code, reason, _as_json(row)))
+        seqs = rows.column(SEQ).to_pylist() if SEQ in rows.column_names else [-1] * rows.num_rows
+        for seq, raw in zip(seqs, _texts(shown.rename_columns(names)), strict=True):
+            self.rows.append(RowError(code, reason, raw, seq=seq))
 
     def _raw(self, seqs: Sequence[int]) -> list[bytes]:
         if self.origin is None or SEQ not in self.origin.column_names:
             return [b""] * len(seqs)
         numbers = self.origin.column(SEQ).to_numpy()
         at = np.minimum(np.searchsorted(numbers, np.asarray(seqs)), max(len(numbers) - 1, 0))
-        rows = visible(self.origin.take(pa.array(at))).to_pylist()
-        return [_as_json(row) for row in rows]
+        return _texts(visible(self.origin.take(pa.array(at))))
 
 
 def errors_table(rows: Sequence[RowError], epoch: int, now_us: int) -> pa.Table:
@@ -71,6 +76,18 @@ def errors_table(rows: Sequence[RowError], epoch: int, now_us: int) -> pa.Table:
         },
         schema=ERRORS_SCHEMA,
     )
+
+
+def _texts(rows: pa.Table) -> list[bytes]:
+    """Each row as JSON; a time that Python cannot hold is given as its number."""
+    try:
+        return [_as_json(row) for row in rows.to_pylist()]
+    except (OverflowError, ValueError):
+        columns = [
+            c.cast(pa.int64()) if pa.types.is_temporal(c.type) else c.cast(pa.string(), safe=False)
+            for c in rows.columns
+        ]
+        return [_as_json(row) for row in pa.table(columns, rows.column_names).to_pylist()]
 
 
 def _as_json(row: dict[str, Any]) -> bytes:

@@ -82,6 +82,13 @@ def explained(error: duckdb.Error) -> str:
         return str(error).partition("\n")[0]
 
 
+def lost_in_arrow(type_text: str) -> bool:
+    """Whether values of a DuckDB type change on their way through Arrow: BIT, UNION, an ENUM inside another type."""
+    inner = type_text.partition("(")[2] if not type_text.startswith("ENUM") else ""
+    nested_enum = "ENUM(" in inner or (type_text.startswith("ENUM") and type_text.endswith("]"))
+    return nested_enum or re.search(r"\bBIT\b|\bUNION\(", type_text) is not None
+
+
 class Binder:
     """Asks an empty DuckDB. Safe to use from several threads, one at a time."""
 
@@ -154,6 +161,11 @@ class Binder:
                 raise LanguageError(
                     "SM2004", f"there is no type '{type_text}'", hint=hint, span=span
                 ) from None
+        if lost_in_arrow(columns.types[0]):
+            raise LanguageError(
+                "SM2007", f"{columns.types[0]} does not travel through a stream",
+                hint="declare the column VARCHAR, and cast it in the query", span=span,
+            )  # fmt: skip
         return columns.types[0], columns.schema.field(0).type
 
     def interval_us(self, interval_sql: str) -> int:

@@ -50,6 +50,7 @@ class StreamMagics(Magics):  # type: ignore[misc]
             app = self._notebook.make_app(name)
             with _query_errors():
                 result = app.execute(self._notebook.cell_text("%%stream", cell))
+            self._notebook.use(app)
             warnings = list(app.warnings)
             self._notebook.start(app)
             if result is not None:

@@ -56,13 +56,16 @@ class Notebook:
     # --- apps ----------------------------------------------------------------------------------------
 
     def make_app(self, name: str | None) -> App:
-        """The newest app of that name, made if there is none: what `%%stream NAME` speaks to from now on."""
+        """The newest app of that name, made if there is none."""
         from stream_magic.app.app import App
         from stream_magic.app.session import session
 
         name = name or DEFAULT_APP
-        self._current = name
         return session().find(name) or App(name)
+
+    def use(self, app: App) -> None:
+        """What cells that name no app speak to from now on."""
+        self._current = app.name
 
     def app(self, name: str | None = None, span: Span | None = None) -> App:
         """An app by name, else that of the last `%%stream`, else the newest.

@@ -223,6 +223,11 @@ class Splitter:
                 self._inputs.append(exp.alias_(e.copy(), self._keys[canonical]))
             if is_stream_column(e, self._window_columns, self._names.stream):
                 is_windowed = True
+        if group is not None and not self._keys:
+            raise PlanError(
+                "SM3048", "GROUP BY a constant makes no groups", hint="leave GROUP BY out, or group by a column",
+                span=span_of(group, self._text),
+            )  # fmt: skip
         return is_windowed
 
     def _key(self, e: exp.Expr) -> exp.Expr:

@@ -32,6 +32,8 @@ from stream_magic.planner.refuse import (
     check_joins,
     not_a_select,
     refuse_clauses,
+    refuse_collations,
+    refuse_types,
     refuse_whole_rows,
 )
 from stream_magic.planner.scope import Flow, carry, project_names
@@ -77,6 +79,8 @@ class _Builder:
         self._found = find_references(self._query, self._catalog, self._binder)
         bound = self._binder.bind(self._found.body, self._found.empty_tables(), self._query.span)
         self._refuse(ast)
+        refuse_collations(ast, self._text)
+        refuse_types(bound.names, bound.types, self._query.span)
         select = ast.copy()
         self._number_tumbles(ast, select)
         flow, key_names = self._select(select, {}, is_top=True)

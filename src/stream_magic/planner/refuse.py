@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
 from stream_magic.errors import PlanError, Span
+from stream_magic.language.binder import lost_in_arrow
 from stream_magic.language.spans import span_of
 from stream_magic.planner.aggregates import Names
 from stream_magic.planner.text import from_items
@@ -150,6 +151,11 @@ def refuse_whole_rows(select: exp.Select, names: Names, text: str) -> None:
     """
     known = {*names.columns, *_item_aliases(select)}
     for column in select.find_all(exp.Column):
+        if column.name.lower() == "rowid" and "rowid" not in known:
+            raise PlanError(
+                "SM3053", "rows of a stream have no rowid", hint="use a key of the rows themselves",
+                span=span_of(column, text),
+            )  # fmt: skip
         is_bare = len(column.parts) == 1 and not column.is_star
         if is_bare and column.name.lower() == names.stream and names.stream not in known:
             raise PlanError(
@@ -158,6 +164,35 @@ def refuse_whole_rows(select: exp.Select, names: Names, text: str) -> None:
                 hint=f"write {column.name}.* for its columns, or name them: {{'id': {column.name}.id, ...}}",
                 span=span_of(column, text),
             )
+
+
+def refuse_collations(ast: exp.Expr, text: str) -> None:
+    """A collation is lost between epochs: groups would be those of the plain text.
+
+    Raises:
+        PlanError: SM3054.
+    """
+    collation = ast.find(exp.Collate)
+    is_grouped = any(s.args.get("group") or s.find(exp.AggFunc) for s in ast.find_all(exp.Select))
+    if collation is not None and is_grouped:
+        raise PlanError(
+            "SM3054", "COLLATE beside GROUP BY or an aggregate is not supported yet",
+            hint="group by lower(name), or strip_accents(name)", span=span_of(collation, text),
+        )  # fmt: skip
+
+
+def refuse_types(names: Sequence[str], types: Sequence[str], span: Span) -> None:
+    """Columns of a type whose values would change on their way.
+
+    Raises:
+        PlanError: SM3052.
+    """
+    for name, kind in zip(names, types, strict=True):
+        if lost_in_arrow(kind):
+            raise PlanError(
+                "SM3052", f"the column {name} is {kind}, which does not travel through a stream",
+                hint=f"cast it: CAST({name} AS VARCHAR)", span=span,
+            )  # fmt: skip
 
 
 def _item_aliases(select: exp.Select) -> set[str]:

@@ -59,6 +59,7 @@ class FileTarget(Target):
     options_type = FileTargetOptions
     takes_format: ClassVar[bool] = True
     default_format: ClassVar[str | None] = None
+    is_exclusive: ClassVar[bool] = True
     modes: ClassVar[frozenset[Mode]] = frozenset({"append"})
     options: FileTargetOptions
 

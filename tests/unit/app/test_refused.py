@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from stream_magic import App
+from stream_magic.errors import ConfigError, LanguageError, PlanError
+
+SOURCE = "CREATE SOURCE s (i INT, k VARCHAR) WITH (connector = 'memory');"
+
+
+@pytest.mark.parametrize(
+    ("select", "code"),
+    [
+        ("SELECT rowid FROM s", "SM3053"),
+        ("SELECT i::BIT AS b FROM s", "SM3052"),
+        ("SELECT union_value(a := i) AS u FROM s", "SM3052"),
+        ("SELECT k COLLATE NOCASE AS kk, count(*) AS n FROM s GROUP BY kk", "SM3054"),
+        ("SELECT count(DISTINCT k COLLATE NOCASE) AS n FROM s", "SM3054"),
+        ("SELECT 'x' AS c, count(*) AS n FROM s GROUP BY 'x'", "SM3048"),
+    ],
+)
+def test_what_would_be_wrong_is_refused_and_changes_nothing(select: str, code: str) -> None:
+    app = App("t")
+    app.execute(SOURCE)
+    with pytest.raises(PlanError) as caught:
+        app.execute(f"CREATE STREAM ok AS SELECT i FROM s; CREATE TABLE r AS {select}")
+    assert caught.value.code == code
+    assert caught.value.hint
+    assert list(app.status()) == ["s"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["BIT", "UNION(a INT, b VARCHAR)", "ENUM('x', 'y')[]", "STRUCT(e ENUM('x'))"]
+)
+def test_columns_that_do_not_travel_through_arrow_are_refused(kind: str) -> None:
+    with pytest.raises(LanguageError, match="does not travel"):
+        App("t").execute(f"CREATE SOURCE s (c {kind}) WITH (connector = 'memory')")
+
+
+def test_a_name_with_a_dot_is_refused() -> None:
+    with pytest.raises(LanguageError, match="no dot"):
+        App("t").execute("CREATE SOURCE \"a.b\" (i INT) WITH (connector = 'memory')")
+
+
+def test_two_file_targets_do_not_share_a_place(tmp_path: object) -> None:
+    app = App("t")
+    target = f"FROM s WITH (connector = 'file', path = '{tmp_path}/x.csv') FORMAT csv;"
+    with pytest.raises(ConfigError, match="writes to the same place"):
+        app.execute(SOURCE + f"CREATE TARGET a {target} CREATE TARGET b {target}")
