@@ -6,7 +6,6 @@ import random
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,7 +22,6 @@ from stream_magic.security.redact import redact
 QUEUE_ROWS = 200_000
 QUEUE_BYTES = 128_000_000
 _READ_ROWS = 20_000
-_LARGE_ROWS = 2_000  # a hand-over between threads is not worth while for less
 _READ_TIMEOUT_S = 0.1
 _BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries
 
@@ -76,11 +74,6 @@ class Decoder:
         self.schema = schema
         extra = set(source.extra_schema.names)
         self._decoded_schema = pa.schema([f for f in schema if f.name not in extra])
-
-    @property
-    def has_format(self) -> bool:
-        """There are payloads to decode, which is work."""
-        return self._source.takes_format and self._format is not None
 
     def decode(self, batch: SourceBatch) -> Decoded:
         errors = [_row_error(bad) for bad in batch.errors]
@@ -261,36 +254,18 @@ class Reader:
                 self._close()
 
     def _read_on(self) -> None:
-        with ThreadPoolExecutor(1, f"stream_magic decoder {self.name}") as aside:
-            self._read_and_decode(aside)
-
-    def _read_and_decode(self, aside: Executor) -> None:
-        """A large batch is decoded while the next one is read: both are mostly outside of Python."""
-        coming: Future[Decoded] | None = None
-        try:
-            while not self._is_stopping:
-                with self._changed:
-                    self._begun += 1
-                    to_commit, self._to_commit = self._to_commit, None
-                if to_commit is not None:
-                    self.source.committed(to_commit)
-                # Nobody waits for rows while there are some on their way to the queue.
-                batch = self.source.read(_READ_ROWS, _READ_TIMEOUT_S if coming is None else 0)
-                if coming is not None:
-                    before, coming = coming, None
-                    self._accept(before.result())
-                if batch is not None:
-                    if self.decoder.has_format and batch.rows.num_rows >= _LARGE_ROWS:
-                        coming = aside.submit(self.decoder.decode, batch)
-                    else:
-                        self._accept(self.decoder.decode(batch))
-                with self._changed:
-                    self._finished = self._begun if coming is None else self._begun - 1
-                    self._changed.notify_all()
-        finally:
-            # Also before the end, or a failure to read: these rows came first.
-            if coming is not None:
-                self._accept(coming.result())
+        while not self._is_stopping:
+            with self._changed:
+                self._begun += 1
+                to_commit, self._to_commit = self._to_commit, None
+            if to_commit is not None:
+                self.source.committed(to_commit)
+            batch = self.source.read(_READ_ROWS, _READ_TIMEOUT_S)
+            if batch is not None:
+                self._accept(self.decoder.decode(batch))
+            with self._changed:
+                self._finished = self._begun
+                self._changed.notify_all()
 
     def _accept(self, batch: Decoded) -> None:
         if self._beginning is None:
