@@ -193,6 +193,7 @@ class App:
 
     def close(self) -> None:
         """Stops, and forgets everything."""
+        session().forget(self)
         self._engine.close()
         self._catalog, self._definitions = Catalog(), {}
 

@@ -28,6 +28,11 @@ class Session:
             self._apps = [a for a in self._apps if a.name != app.name or a.is_started]
             self._apps.append(app)
 
+    def forget(self, app: App) -> None:
+        """A closed app answers no more."""
+        with self._lock:
+            self._apps = [a for a in self._apps if a is not app]
+
     def find(self, name: str) -> App | None:
         """The newest app of that name."""
         return next((a for a in reversed(self.apps()) if a.name == name), None)

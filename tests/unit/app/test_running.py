@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from stream_magic import App
+from stream_magic.app.session import session
 from stream_magic.contracts.registry import registry
 from stream_magic.contracts.source import EndOfSource, Source, SourceBatch
 from stream_magic.contracts.target import Target
@@ -345,3 +346,11 @@ def test_cells_of_two_threads_take_effect_one_after_the_other(app: App) -> None:
     for thread in threads:
         thread.join()
     assert {"q0", "q1", "q2", "q3"} <= set(app.names())
+
+
+def test_a_closed_app_is_forgotten_and_closing_twice_does_no_harm() -> None:
+    app = App("gone")
+    app.execute(SOURCE)
+    app.close()
+    app.close()
+    assert session().find("gone") is None

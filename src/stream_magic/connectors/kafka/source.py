@@ -180,7 +180,7 @@ class KafkaSource(Source):
                 )
         self._failure, self._just_ended = None, []
         if self._options.bounded:
-            self._find_ends(consumer)
+            self._find_ends()
         self._looked_at_s = self.context.clock.monotonic_s()
         consumer.assign(
             [self._at(p, self._next.get(p, self._beginning())) for p in self._partitions]
@@ -235,7 +235,7 @@ class KafkaSource(Source):
         if consumer is not None:
             consumer.close()
 
-    def _new_consumer(self) -> Any:
+    def _new_consumer(self, isolation: str = "read_committed") -> Any:
         group = f"stream_magic.{self.context.app}.{self.context.name}"
         return self._connection.consumer(
             {
@@ -244,7 +244,7 @@ class KafkaSource(Source):
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
-                "isolation.level": "read_committed",
+                "isolation.level": isolation,
                 **_FETCHING,
             }
         )
@@ -323,11 +323,19 @@ class KafkaSource(Source):
         consumer.unassign()
         return found
 
-    def _find_ends(self, consumer: Any) -> None:
-        """Notes where each partition ends now, and which of them have nothing more for us."""
+    def _find_ends(self) -> None:
+        """Notes where each partition ends now, and which of them have nothing more for us.
+
+        A committed transaction may not be marked yet, so that readers of committed messages do not
+        see its end: the end is asked for by one who reads all.
+        """
         self._unfinished = set()
-        for p in self._partitions:
-            low, high = self._watermarks(consumer, p)
+        asking = self._new_consumer("read_uncommitted")
+        try:
+            marks = {p: self._watermarks(asking, p) for p in self._partitions}
+        finally:
+            asking.close()
+        for p, (low, high) in marks.items():
             self._ends[p] = high
             if high > max(low, self._next.get(p, low)):
                 self._unfinished.add(p)
