@@ -56,19 +56,20 @@ class Deliverer:
         rows = shape(delta, self.target)
         with self._changed:
             if rows.num_rows:
-                self._outbox.append(_Share(epoch, rows))
-                self._waiting_rows += rows.num_rows
-                self._waiting_bytes += rows.nbytes
+                self._enqueue(_Share(epoch, rows))
                 self._changed.notify_all()
+
+    def _enqueue(self, share: _Share) -> None:
+        self._outbox.append(share)
+        self._waiting_rows += share.rows.num_rows
+        self._waiting_bytes += share.rows.nbytes
 
     def adopt(self, other: Deliverer) -> None:
         """Takes over what a stopped deliverer to the same place could not bring there."""
         with self._changed, other._changed:
             fitting = [s for s in other._outbox if s.rows.schema.equals(self._shares_schema())]
             for share in fitting:
-                self._outbox.append(share)
-                self._waiting_rows += share.rows.num_rows
-                self._waiting_bytes += share.rows.nbytes
+                self._enqueue(share)
             self.delivered_rows, self.delivered_epoch = other.delivered_rows, other.delivered_epoch
             left = sum(s.rows.num_rows for s in other._outbox) - sum(
                 s.rows.num_rows for s in fitting
@@ -117,10 +118,6 @@ class Deliverer:
     @property
     def is_full(self) -> bool:
         return self._waiting_rows >= OUTBOX_ROWS or self._waiting_bytes >= OUTBOX_BYTES
-
-    @property
-    def waiting_rows(self) -> int:
-        return self._waiting_rows
 
     def _run(self) -> None:
         pause = _BACKOFF_S[0]

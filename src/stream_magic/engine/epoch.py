@@ -37,7 +37,6 @@ class Intake:
     deltas: dict[str, pa.Table] = field(default_factory=dict)
     errors: dict[str, list[RowError]] = field(default_factory=dict)
     watermarks: dict[str, int] = field(default_factory=dict)
-    rows: int = 0
     now_us: int = 0
 
 
@@ -118,7 +117,6 @@ class EpochRunner:
                 node.tracker.watermark_us if node.tracker else node.watermark_us
             )
             intake.deltas[node.id] = delta
-            intake.rows += delta.num_rows
 
     def _is_held(self, source: SourceNode) -> bool:
         """A full outbox slows the sources above it, and no other; a cache must be there before it is asked."""
