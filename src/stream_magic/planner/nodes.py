@@ -1,4 +1,9 @@
-"""The nodes of an incremental plan. They hold SQL texts and facts, and do nothing."""
+"""The nodes of an incremental plan. They hold SQL texts and facts, and do nothing.
+
+A plan is a graph: a node may be the input of several others (a CTE that is read twice), and is then
+the same object. Columns that a node gives are named by the planner and unique within the node; the
+engine's own columns (`_sm_seq`, `_sm_wm`, `_weight`) come after them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,8 @@ from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
 WINDOW_END = "_sm_wend"  # microseconds; the key by which windows are closed and forgotten
+PARTITION = "_sm_p"  # with a number: the columns of a `Partition` that say which partition a row is of
+DELTA = "_sm_delta"  # the changed rows of a side, where a condition asks for them
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,32 @@ class Read:
     """The delta of a named relation."""
 
     relation: Relation
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.relation.stream_schema
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Rows that the query itself states (VALUES, a SELECT without FROM): there from its beginning.
+
+    Attributes:
+        sql: gives the visible columns; reads nothing.
+        schema: the visible columns and `_sm_seq`, which is -1: before all that arrives.
+    """
+
+    sql: str
+    schema: pa.Schema
+    types: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return ()
 
 
 @dataclass(frozen=True)
@@ -30,6 +63,8 @@ class Compute:
         sql: reads `_in` and `caches.*`; its columns are the visible ones and then the engine's.
         visible: names of the visible columns, by position.
         hidden: names of the columns after them.
+        schema: of the output, the hidden columns included.
+        types: DuckDB types of the visible columns.
         caches: ids of the caches that it looks up.
         is_windowed: it gives `_sm_wend`; NULL there is a NULL time, an error row.
         rule: one line for EXPLAIN.
@@ -41,13 +76,143 @@ class Compute:
     input: Node
     sql: str
     visible: tuple[str, ...]
-    hidden: tuple[str, ...] = ()
+    hidden: tuple[str, ...]
+    schema: pa.Schema
+    types: tuple[str, ...]
     caches: tuple[str, ...] = ()
     is_windowed: bool = False
     rule: str = ""
     probe_sql: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     reads_clock: bool = False
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Union:
+    """UNION ALL: the rows of all inputs.
+
+    Attributes:
+        parts: their visible columns have the same names and types.
+        schema: with `_weight` if any input has it (the others count +1), with `_sm_wm` if all have it.
+    """
+
+    parts: tuple[Node, ...]
+    schema: pa.Schema
+    types: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return self.parts
+
+
+@dataclass(frozen=True)
+class Side:
+    """One input of a join, whose rows are kept.
+
+    Attributes:
+        input: the node.
+        columns: its visible columns that are kept; a name stands on one side only.
+        types: their DuckDB types.
+        is_linear: a change of it changes the result by the join of the changed rows alone; else
+            (the other side of an outer join) the result before and after the change are compared.
+        touched: of a side that is not linear: a condition that holds at least for the rows of the
+            result that a change may touch. It reads the joined row (`t0.c1`) and the changed rows
+            (a table `_sm_delta` with this side's columns). '' is all rows.
+        late_us: SQL over its columns: a row is late when the watermark that it is judged by has
+            reached this; '' if rows are never late.
+        forget_us: SQL over its columns: a row is of no more use when the lowest watermark of the
+            other sides has reached this; '' if it is kept for ever.
+    """
+
+    input: Node
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    is_linear: bool = True
+    touched: str = ""
+    late_us: str = ""
+    forget_us: str = ""
+
+
+@dataclass(frozen=True)
+class Join:
+    """The sides of one FROM clause, joined in one statement.
+
+    With T(a, b, ...) the statement over its sides, one change after the other is worked in: of a
+    linear side T(..., change, ...), of another T(..., after, ...) - T(..., before, ...).
+
+    Attributes:
+        sides: in the order of `from_sql`.
+        from_sql: a FROM clause with `{0}`, `{1}` ... for the sides, which it calls t0, t1 ...; and a WHERE
+            clause if there is one: `{0} AS t0 JOIN {1} AS t1 ON t0.c1 = t1.c4 WHERE t0.c2 < t1.c5`.
+        shown: names of the sides' columns that the result has.
+        seq_sides: numbers of the sides whose arrival counts for a row's own.
+        schema: `shown`, `_sm_seq`, `_sm_wm` if the join has a watermark, `_weight` if it is a changelog.
+        types: DuckDB types of `shown`.
+        rule: one line for EXPLAIN.
+        bound: what bounds its state, for EXPLAIN.
+    """
+
+    sides: tuple[Side, ...]
+    from_sql: str
+    shown: tuple[str, ...]
+    seq_sides: tuple[int, ...]
+    schema: pa.Schema
+    types: tuple[str, ...]
+    rule: str = ""
+    bound: str = ""
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return tuple(s.input for s in self.sides)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One input of a `Partition`, whose rows are kept.
+
+    Attributes:
+        input: the node.
+        columns: its columns that are kept (`_sm_seq` among them if the statement goes by arrival).
+        types: their DuckDB types.
+        keys: those of them that say which partition a row is of, as many as the other inputs have;
+            () if all rows are one partition.
+    """
+
+    input: Node
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Any SELECT whose result falls into partitions: touched ones are computed again from kept rows.
+
+    Attributes:
+        parts: the inputs.
+        sql: a SELECT that reads `{0}`, `{1}` ... in places of a table name; gives the columns `_sm_p0`,
+            `_sm_p1` ... (as many as there are keys, equal to the keys of the rows behind) and then
+            the visible ones. What it answers for some partitions does not depend on the others.
+        schema: visible columns, `_sm_seq`, `_weight`.
+        types: DuckDB types of the visible columns.
+        key_types: DuckDB types of the keys.
+        rule: one line for EXPLAIN.
+    """
+
+    parts: tuple[Part, ...]
+    sql: str
+    schema: pa.Schema
+    types: tuple[str, ...]
+    key_types: tuple[str, ...]
+    rule: str = ""
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return tuple(p.input for p in self.parts)
 
 
 @dataclass(frozen=True)
@@ -102,11 +267,15 @@ class Aggregate:
     is_input_changelog: bool
 
     @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
+
+    @property
     def is_mergeable(self) -> bool:
         return not self.is_input_changelog and all(c.is_mergeable for c in self.calls)
 
 
-Node: TypeAlias = Read | Compute | Aggregate
+Node: TypeAlias = Read | Constant | Compute | Union | Join | Partition | Aggregate
 
 
 @dataclass(frozen=True)
@@ -121,6 +290,8 @@ class Plan:
         time_column: the result's column with the input's watermark, or None.
         lateness_us: allowed lateness that travels with the watermark.
         key: columns that identify a row of a grouped result.
+        inputs: names of the relations that it reads, `errors.x` among them; () of a constant query.
+        caches: names of the caches that it looks up.
         warnings: sentences for the user (state that grows for ever).
         detail: one line for the flow graph.
     """
