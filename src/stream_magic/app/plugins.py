@@ -21,6 +21,7 @@ from stream_magic.contracts.options import (
 from stream_magic.contracts.registry import registry
 from stream_magic.contracts.source import Source, SourceContext
 from stream_magic.contracts.target import Mode, Target, TargetContext
+from stream_magic.core.arrivals import Arrivals
 from stream_magic.core.clock import Clock
 from stream_magic.errors import (
     CellError,
@@ -46,10 +47,13 @@ from stream_magic.language.statements import (
 class Plugins:
     """Makes connectors for one app."""
 
-    def __init__(self, app: str, state_id: str, clock: Clock, binder: Binder) -> None:
+    def __init__(
+        self, app: str, state_id: str, clock: Clock, arrivals: Arrivals, binder: Binder
+    ) -> None:
         self._app = app
         self._state_id = state_id
         self._clock = clock
+        self._arrivals = arrivals
         self._binder = binder
 
     def source(self, s: CreateSource, draft: Draft) -> tuple[Source, Format | None, pa.Schema]:
@@ -216,8 +220,8 @@ class Plugins:
         columns: pa.Schema | None, given: dict[str, OptionValue],
     ) -> Source:  # fmt: skip
         context = SourceContext(
-            s.name.text, self._app, self._clock, columns, fmt, secrets_in(given, options)
-        )
+            s.name.text, self._app, self._clock, columns, fmt, secrets_in(given, options), self._arrivals
+        )  # fmt: skip
         return plugin(options, context)
 
     def _lent(self, source: Source, draft: Draft) -> pa.Schema | None:

@@ -19,12 +19,12 @@ from stream_magic.engine.dataflow import (
     SourceNode,
     TargetNode,
     make_log,
-    make_operators,
 )
 from stream_magic.engine.delivery import Deliverer
 from stream_magic.engine.ingest import Decoder, make_reader
 from stream_magic.engine.logs import ResultLog, StreamLog
 from stream_magic.engine.lookup import CacheLoader
+from stream_magic.engine.program import Program
 from stream_magic.engine.watermarks import WatermarkTracker
 from stream_magic.engine.worker import Engine
 from stream_magic.errors import CellError, ConfigError, LanguageError, Span, StreamMagicError
@@ -53,7 +53,7 @@ class Handlers:
     def __init__(self, engine: Engine, binder: Binder) -> None:
         self._engine = engine
         self._binder = binder
-        self._plugins = Plugins(engine.name, engine.state_id, engine.clock, binder)
+        self._plugins = Plugins(engine.name, engine.state_id, engine.clock, engine.arrivals, binder)
 
     def create(self, s: Create, draft: Draft, restated: set[str]) -> None:
         """A new name, a changed one (with all that reads it), or nothing if it says the same as before.
@@ -221,7 +221,7 @@ class Handlers:
         )  # fmt: skip
 
         def make() -> RunningNode:
-            operators = make_operators(plan, self._engine.database)
+            program = Program(plan.root, self._engine.database)
             log = make_log(
                 plan,
                 relation.stream_schema,
@@ -229,7 +229,7 @@ class Handlers:
                 is_table=is_table,
                 max_rows=max_rows,
             )
-            return QueryNode(relation, log, plan=plan, operators=operators)
+            return QueryNode(relation, log, plan=plan, program=program)
 
         return relation, make, ""
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from stream_magic.contracts.options import Options, SourceOptions, option
 from stream_magic.contracts.source import EndOfSource, Source, SourceBatch, SourceContext
 from stream_magic.contracts.target import Guarantee, Mode, Target, TargetContext
+from stream_magic.core.arrivals import numbers_from
 from stream_magic.core.change import WEIGHT, WEIGHT_FIELD
 from stream_magic.core.epoch import Mark, Position
 from stream_magic.core.values import coerce, shown, type_name
@@ -45,9 +46,10 @@ class MemoryOptions(SourceOptions):
 
 @dataclass(frozen=True)
 class _Piece:
-    """Rows of one push; `start` numbers its first row among all rows ever pushed."""
+    """Rows of one push; `start` is the number of its first row in this source, `arrival` in the app."""
 
     start: int
+    arrival: int
     rows: pa.Table
     partition: int
 
@@ -77,7 +79,7 @@ class MemorySource(Source):
         self._kept: deque[_Piece] = deque()
         self._pushed = 0
         self._read = 0
-        self._ended = False
+        self._ended_at: int | None = None  # the app's next arrival number when `end` was called
 
     @property
     def partitions(self) -> Sequence[int]:
@@ -104,17 +106,20 @@ class MemorySource(Source):
                 hint="declare it WITH (connector = 'memory', changelog = true)",
             )
         with self._changed:
-            if self._ended:
+            if self._ended_at is not None:
                 raise ConfigError("SM7104", f"the source {self.context.name} has ended")
             if table.num_rows:
-                self._kept.append(_Piece(self._pushed, table, partition))
+                with self.context.arrivals.entering(table.num_rows) as first:
+                    self._kept.append(_Piece(self._pushed, first, table, partition))
                 self._pushed += table.num_rows
                 self._changed.notify_all()
 
     def end(self) -> None:
         """No more rows come: when all are read, the source is at its end."""
         with self._changed:
-            self._ended = self.is_bounded = True
+            if self._ended_at is None:
+                self._ended_at = self.context.arrivals.next
+            self.is_bounded = True
             self._changed.notify_all()
 
     @property
@@ -139,17 +144,19 @@ class MemorySource(Source):
 
     def read(self, max_rows: int, timeout_s: float) -> SourceBatch | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._read < self._pushed, timeout_s)
+            self._changed.wait_for(
+                lambda: self._ended_at is not None or self._read < self._pushed, timeout_s
+            )
             if self._read == self._pushed:
-                if self._ended:
-                    raise EndOfSource
+                if self._ended_at is not None:
+                    raise EndOfSource(self._ended_at)
                 return None
             batch = self._next(max_rows)
             self._changed.notify_all()
             return batch
 
     def _next(self, max_rows: int) -> SourceBatch:
-        tables, counts, numbers, wanted = [], [], [], max_rows
+        tables, counts, partitions, numbers, wanted = [], [], [], [], max_rows
         for piece in self._kept:
             skip = self._read - piece.start
             if skip >= piece.rows.num_rows:
@@ -157,7 +164,8 @@ class MemorySource(Source):
             part = piece.rows.slice(skip, wanted)
             tables.append(part)
             counts.append(part.num_rows)
-            numbers.append(piece.partition)
+            partitions.append(piece.partition)
+            numbers.append(numbers_from(piece.arrival + skip, part.num_rows))
             self._read += part.num_rows
             wanted -= part.num_rows
             if wanted == 0:
@@ -165,7 +173,8 @@ class MemorySource(Source):
         return SourceBatch(
             pa.concat_tables(tables),
             {"life": self._life, "rows": self._read},
-            np.repeat(np.array(numbers, dtype=np.int32), counts),
+            np.repeat(np.array(partitions, dtype=np.int32), counts),
+            numbers=np.concatenate(numbers),
         )
 
     def committed(self, position: Position) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from stream_magic.contracts.options import Options, SourceOptions
+from stream_magic.core.arrivals import Arrivals, Numbers
 from stream_magic.core.clock import Clock
 from stream_magic.core.epoch import Position
 from stream_magic.security.secrets import Secret
@@ -49,6 +50,8 @@ class SourceBatch:
         errors: rows that the source itself could not make sense of.
         places: for people, where each row came from ('line 8'); None or as long as `rows`.
         ended_partitions: no row of these partitions comes any more.
+        numbers: arrival numbers (int64, ascending) of rows that got them from `context.arrivals` before
+            they were read; None, and the engine numbers them when they enter its queue.
     """
 
     rows: pa.Table
@@ -57,6 +60,7 @@ class SourceBatch:
     errors: Sequence[BadRow] = field(default_factory=tuple)
     places: Sequence[str] | None = None
     ended_partitions: Sequence[int] = field(default_factory=tuple)
+    numbers: Numbers | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class SourceContext:
         columns: the declared columns, or None to infer them.
         format: the format bound to the statement's FORMAT clause, or None.
         secrets: values to take out of anything that is shown.
+        arrivals: numbers the rows of all sources of the app.
     """
 
     name: str
@@ -78,6 +83,7 @@ class SourceContext:
     columns: pa.Schema | None = None
     format: Format | None = None
     secrets: tuple[Secret, ...] = ()
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
 
 class Source(ABC):
@@ -170,4 +176,12 @@ class Source(ABC):
 
 
 class EndOfSource(Exception):
-    """A bounded source is at its end: its watermark goes to the end of time."""
+    """A bounded source is at its end: its watermark goes to the end of time.
+
+    Attributes:
+        arrival: the next arrival number when it ended; None is now.
+    """
+
+    def __init__(self, arrival: int | None = None) -> None:
+        super().__init__()
+        self.arrival = arrival

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from stream_magic.contracts.feed import NodeState
-from stream_magic.core.change import BEFORE_TIME, SEQ_FIELD
+from stream_magic.core.change import BEFORE_TIME, LATE_BY, SEQ_FIELD
 from stream_magic.engine.delivery import Deliverer
 from stream_magic.engine.ingest import LocalReader, Reader
 from stream_magic.engine.logs import RelationLog, ResultLog, StreamLog
 from stream_magic.engine.lookup import CacheLoader
 from stream_magic.engine.metrics import Metrics
-from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperator
-from stream_magic.engine.operators.base import Operator, Turn
-from stream_magic.engine.operators.compute import ComputeOperator
-from stream_magic.engine.operators.recompute import RecomputeOperator
+from stream_magic.engine.operators.base import Turn
+from stream_magic.engine.program import Flow, Program
 from stream_magic.engine.state import Database
+from stream_magic.engine.timeline import Progress
 from stream_magic.engine.watermarks import WatermarkTracker
 from stream_magic.language.catalog import ERRORS_SCHEMA, Relation
-from stream_magic.planner.nodes import Aggregate, Compute, Node, Plan, Read
+from stream_magic.planner.nodes import Plan
 
 ERRORS_STREAM_SCHEMA = ERRORS_SCHEMA.append(SEQ_FIELD)
 
@@ -34,7 +33,8 @@ class RunningNode:
         relation: how queries see it.
         log: what it keeps for new readers; None for targets.
         errors: `errors.NAME`.
-        watermark_us: of its rows.
+        watermark_us: of its rows, after the last epoch.
+        progress: how the watermark came there.
         failure: why it does not run any more, or ''.
         complete_from: the epoch before which its history was not complete, or 0.
     """
@@ -44,6 +44,7 @@ class RunningNode:
     errors: StreamLog = field(default_factory=lambda: StreamLog(ERRORS_STREAM_SCHEMA))
     metrics: Metrics = field(default_factory=Metrics)
     watermark_us: int = BEFORE_TIME
+    progress: Progress = field(default_factory=Progress)
     failure: str = ""
     complete_from: int = 0
 
@@ -52,9 +53,18 @@ class RunningNode:
         return self.relation.id
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """Ids of the relations that it reads, `errors.x` among them."""
+        return tuple(dict.fromkeys(i.lower() for i in self.relation.inputs))
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """Ids of the nodes that it reads; `errors.x` comes from x."""
-        return tuple(dict.fromkeys(i.lower().removeprefix("errors.") for i in self.relation.inputs))
+        return tuple(dict.fromkeys(i.removeprefix("errors.") for i in self.reads))
+
+    def log_of(self, relation: str) -> RelationLog | None:
+        """What is kept of its rows, or of its errors."""
+        return self.errors if relation.startswith("errors.") else self.log
 
     def state(self) -> tuple[NodeState, str]:
         """State and, if something is wrong, one sentence."""
@@ -65,6 +75,7 @@ class RunningNode:
 class SourceNode(RunningNode):
     reader: Reader | LocalReader = field(kw_only=True)
     tracker: WatermarkTracker | None = field(kw_only=True)
+    has_ended: bool = False  # and the end has gone through an epoch
 
     def state(self) -> tuple[NodeState, str]:
         if self.failure:
@@ -75,36 +86,18 @@ class SourceNode(RunningNode):
 @dataclass
 class QueryNode(RunningNode):
     plan: Plan = field(kw_only=True)
-    operators: list[Operator] = field(kw_only=True)
+    program: Program = field(kw_only=True)
     has_history: bool = False  # its inputs' history went through
     previous: pa.Table | None = None  # what the node that it replaces had given
 
-    @property
-    def main_input(self) -> str:
-        return self.relation.inputs[0].lower()
-
-    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
-        for operator in self.operators:
-            delta = operator.run(delta, turn)
-        return self._as_seen(delta)
-
-    def initial(self, turn: Turn) -> pa.Table | None:
-        """What it says over no input, or None."""
-        said: pa.Table | None = None
-        for operator in self.operators:
-            below, said = said, operator.initial(turn)
-            if below is not None:
-                out = operator.run(below, turn)
-                said = out if said is None else pa.concat_tables([said, out])
-        return None if said is None else self._as_seen(said)
-
-    def _as_seen(self, delta: pa.Table) -> pa.Table:
+    def run(self, inputs: Mapping[str, Flow], turn: Turn) -> Flow:
         """The columns that readers of this node expect: the engine's own only as far as they need them."""
-        return delta.select(self.relation.stream_schema.names)
+        delta, timeline = self.program.run(inputs, turn)
+        schema = self.relation.stream_schema
+        return Flow(delta.select(schema.names), timeline if LATE_BY in schema.names else None)
 
     def close(self) -> None:
-        for operator in self.operators:
-            operator.close()
+        self.program.close()
 
 
 @dataclass
@@ -189,21 +182,6 @@ class Dataflow:
         self._nodes = ordered
 
 
-def make_operators(plan: Plan, database: Database) -> list[Operator]:
-    """The chain of operators of a plan, first to last."""
-    chain: list[Operator] = []
-
-    def make(node: Node) -> pa.Schema:
-        if isinstance(node, Read):
-            return node.relation.stream_schema
-        input_schema = make(node.input)
-        chain.append(_operator(node, input_schema, database))
-        return chain[-1].schema
-
-    make(plan.root)
-    return chain
-
-
 def make_log(
     plan: Plan, schema: pa.Schema, database: Database, *, is_table: bool, max_rows: int | None
 ) -> RelationLog:
@@ -213,13 +191,3 @@ def make_log(
     if is_table:
         return StreamLog(schema, None, None)
     return StreamLog(schema) if max_rows is None else StreamLog(schema, max_rows, None)
-
-
-def _operator(node: Compute | Aggregate, input_schema: pa.Schema, database: Database) -> Operator:
-    if isinstance(node, Compute):
-        return ComputeOperator(node, input_schema, database)
-    if not node.is_mergeable:
-        return RecomputeOperator(node, input_schema, database)
-    if node.emit == "close":
-        return WindowOperator(node, input_schema, database)
-    return MergeOperator(node, input_schema, database)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from stream_magic.contracts.format import Format
 from stream_magic.contracts.source import PAYLOAD, BadRow, EndOfSource, Source, SourceBatch
+from stream_magic.core.arrivals import Numbers, numbers_from
 from stream_magic.core.epoch import Position
 from stream_magic.engine.row_errors import RowError
 from stream_magic.engine.spool import Spool, Stored
@@ -22,23 +23,53 @@ from stream_magic.security.redact import redact
 QUEUE_ROWS = 200_000
 QUEUE_BYTES = 128_000_000
 _READ_ROWS = 20_000
+_ALL_ROWS = 1_000_000
 _READ_TIMEOUT_S = 0.1
 _BACKOFF_S = (0.2, 10.0)  # first and longest pause between tries
 
 
+NO_BOUND = 2**63 - 1  # an arrival number that no row reaches
+
+
 @dataclass
 class Decoded:
-    """A batch as the engine takes it: rows of the source's schema, and what was wrong."""
+    """A batch as the engine takes it: rows of the source's schema, and what was wrong.
+
+    Attributes:
+        numbers: arrival numbers of the rows, once they have entered.
+        end: the arrival number behind them; without rows, the next one when the batch entered.
+    """
 
     rows: pa.Table
     partitions: np.ndarray | None
     position: Position | None
     errors: list[RowError] = field(default_factory=list)
     ended_partitions: tuple[int, ...] = ()
+    numbers: Numbers = field(default_factory=lambda: numbers_from(0, 0))
+    end: int = 0
+
+    def enter(self, first: int) -> None:
+        """Numbers the rows."""
+        self.numbers = numbers_from(first, self.num_rows)
+        self.end = first + self.num_rows
 
     def load(self) -> Decoded:
         """Itself: `StoredBatch` comes from a file."""
         return self
+
+    def cut(self, before: int) -> tuple[Decoded, Decoded]:
+        """The rows that arrived before a number, and the rest; the position stands behind the rest."""
+        at = int(np.searchsorted(self.numbers, before))
+        heads, tails = (None, None)
+        if self.partitions is not None:
+            heads, tails = self.partitions[:at], self.partitions[at:]
+        head = Decoded(
+            self.rows.slice(0, at), heads, None, self.errors, numbers=self.numbers[:at], end=before
+        )
+        rest = replace(
+            self, rows=self.rows.slice(at), partitions=tails, errors=[], numbers=self.numbers[at:]
+        )
+        return head, rest
 
     @property
     def num_rows(self) -> int:
@@ -60,9 +91,15 @@ class StoredBatch:
     num_rows: int
     nbytes: int = 0
     position: Position | None = None
+    end: int = 0
+
+    def enter(self, first: int) -> None:
+        self.end = first + self.num_rows
 
     def load(self) -> Decoded:
-        return replace(self.batch, rows=self.stored.load())
+        batch = replace(self.batch, rows=self.stored.load())
+        batch.enter(self.end - self.num_rows)
+        return batch
 
 
 class Decoder:
@@ -130,6 +167,7 @@ class Reader:
         self.decoder = decoder
         self.state = "stopped"
         self.message = ""
+        self._arrivals = source.context.arrivals
         self._queue: deque[Decoded | StoredBatch] = deque()
         self._queued_rows = self._queued_bytes = 0
         self._beginning: list[StoredBatch] | None = [] if source.begins_whole else None
@@ -138,6 +176,7 @@ class Reader:
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._is_at_end = False
+        self._ended_at = 0
         self._taken: Position | None = None
         self._to_commit: Position | None = None
         self._begun = self._finished = 0
@@ -177,15 +216,23 @@ class Reader:
             if self.state not in ("complete", "failed"):
                 self.state = "stopped"
 
-    def take(self, max_rows: int | None) -> list[Decoded]:
-        """Whole batches, at least one if there is any, about `max_rows` rows."""
-        taken: list[Decoded] = []
+    def bound(self, max_rows: int | None) -> int:
+        """The arrival number before which about `max_rows` rows wait, in whole batches and at least one."""
         rows = 0
         with self._changed:
-            while self._queue and (max_rows is None or rows < max_rows):
+            for batch in self._queue:
+                if max_rows is not None and rows >= max_rows:
+                    return batch.end - batch.num_rows
+                rows += batch.num_rows
+        return NO_BOUND
+
+    def take(self, before: int) -> list[Decoded]:
+        """The batches that entered before this arrival number."""
+        taken: list[Decoded] = []
+        with self._changed:
+            while self._queue and self._queue[0].end <= before:
                 batch = self._queue.popleft()
                 taken.append(batch.load())
-                rows += batch.num_rows
                 self._queued_rows -= batch.num_rows
                 self._queued_bytes -= batch.nbytes
                 self._taken = batch.position if batch.position is not None else self._taken
@@ -211,6 +258,10 @@ class Reader:
         """At its end, and everything taken."""
         return self._is_at_end and not self._queue
 
+    def has_ended(self, before: int) -> bool:
+        """It was done before this arrival number."""
+        return self.is_done and self._ended_at <= before
+
     def wait_for_read(self, timeout_s: float) -> None:
         """Returns when a `read` that began after this call has come back, or reading cannot go on."""
         with self._changed:
@@ -235,9 +286,10 @@ class Reader:
                 self._say("running", "")
                 pause = _BACKOFF_S[0]
                 self._read_on()
-            except EndOfSource:
+            except EndOfSource as e:
                 with self._changed:
                     self._is_at_end = True
+                    self._ended_at = self._arrivals.next if e.arrival is None else e.arrival
                 self._say("complete", "")
                 break
             except StreamMagicError as e:
@@ -288,10 +340,14 @@ class Reader:
             self._changed.wait_for(lambda: not self._is_full() or self._is_stopping)
             if self._is_stopping:
                 return False
-            for batch in batches:
-                self._queue.append(batch)
-                self._queued_rows += batch.num_rows
-                self._queued_bytes += batch.nbytes
+            with self._arrivals.entering(sum(b.num_rows for b in batches)) as first:
+                end = first
+                for batch in batches:
+                    batch.enter(end)
+                    end = batch.end
+                    self._queue.append(batch)
+            self._queued_rows += sum(b.num_rows for b in batches)
+            self._queued_bytes += sum(b.nbytes for b in batches)
             self._changed.notify_all()
         if self.on_rows is not None:
             self.on_rows.set()
@@ -336,36 +392,47 @@ class LocalReader:
         self.message = ""
         self.state = "stopped"
         self.on_rows: threading.Event | None = None
+        self._arrivals = source.context.arrivals
+        self._read: deque[Decoded] = deque()  # and not taken
         self._is_open = False
-        self._is_at_end = False
+        self._ended_at: int | None = None
         self._taken: Position | None = None
 
     def start(self) -> None:
         if not self._is_open:
             self.source.open(None)
             self._is_open = True
-        if not self._is_at_end:
+        if self._ended_at is None:
             self.state = "running"
 
     def stop(self) -> None:
-        if not self._is_at_end:
+        if self._ended_at is None:
             self.state = "stopped"
 
-    def take(self, max_rows: int | None) -> list[Decoded]:
+    def bound(self, max_rows: int | None) -> int:
+        """The arrival number before which at most `max_rows` rows wait."""
+        waiting = sum(b.num_rows for b in self._read)
+        while (max_rows is None or waiting <= max_rows) and self._read_on(max_rows):
+            waiting += self._read[-1].num_rows
+        if max_rows is None:
+            return NO_BOUND
+        for batch in self._read:
+            if batch.num_rows > max_rows:
+                return int(batch.numbers[max_rows])
+            max_rows -= batch.num_rows
+        return NO_BOUND
+
+    def take(self, before: int) -> list[Decoded]:
+        """The rows that entered before this arrival number."""
+        while (not self._read or self._read[-1].end < before) and self._read_on(_READ_ROWS):
+            pass
         taken: list[Decoded] = []
-        rows = 0
-        while (max_rows is None or rows < max_rows) and not self._is_at_end:
-            try:
-                batch = self.source.read(1_000_000 if max_rows is None else max_rows - rows, 0)
-            except EndOfSource:
-                self._is_at_end = True
-                self.state = "complete"
-                break
-            if batch is None:
-                break
-            taken.append(self.decoder.decode(batch))
-            rows += batch.rows.num_rows
-            self._taken = batch.position
+        while self._read and self._read[0].end <= before:
+            taken.append(self._read.popleft())
+        if self._read and self._read[0].num_rows and self._read[0].numbers[0] < before:
+            head, self._read[0] = self._read[0].cut(before)
+            taken.append(head)
+        self._taken = next((b.position for b in reversed(taken) if b.position), self._taken)
         return taken
 
     def committed(self) -> None:
@@ -379,14 +446,40 @@ class LocalReader:
 
     @property
     def queued_rows(self) -> int:
-        return int(getattr(self.source, "pending_rows", 0))
+        waiting = sum(b.num_rows for b in self._read)
+        return waiting + int(getattr(self.source, "pending_rows", 0))
 
     @property
     def is_done(self) -> bool:
-        return self._is_at_end
+        return self._ended_at is not None and not self._read
+
+    def has_ended(self, before: int) -> bool:
+        """It was done before this arrival number."""
+        return not self._read and self._ended_at is not None and self._ended_at <= before
 
     def wait_for_read(self, timeout_s: float) -> None:
         del timeout_s
+
+    def _read_on(self, max_rows: int | None) -> bool:
+        """One batch more, if there is one."""
+        if self._ended_at is not None:
+            return False
+        try:
+            batch = self.source.read(_ALL_ROWS if max_rows is None else max_rows, 0)
+        except EndOfSource as e:
+            self._ended_at = self._arrivals.next if e.arrival is None else e.arrival
+            self.state = "complete"
+            return False
+        if batch is None:
+            return False
+        decoded = self.decoder.decode(batch)
+        if batch.numbers is None:
+            with self._arrivals.entering(decoded.num_rows) as first:
+                decoded.enter(first)
+        else:
+            decoded.numbers, decoded.end = batch.numbers, int(batch.numbers[-1]) + 1
+        self._read.append(decoded)
+        return True
 
 
 def make_reader(name: str, source: Source, decoder: Decoder) -> Reader | LocalReader:

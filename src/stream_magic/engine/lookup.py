@@ -157,9 +157,8 @@ def _losers(con: duckdb.DuckDBPyConnection, key: tuple[str, ...]) -> npt.NDArray
 
 
 def _duplicate_errors(duplicates: pa.Table, key: tuple[str, ...]) -> list[RowError]:
-    errors = RowErrors(
-        origin=duplicates.append_column("_sm_seq", pa.array(range(duplicates.num_rows), pa.int64()))
-    )
+    numbers = pa.array(range(duplicates.num_rows), pa.int64())
+    errors = RowErrors([duplicates.append_column("_sm_seq", numbers)])
     names = ", ".join(key)
     errors.add(
         range(duplicates.num_rows), "SM5010", f"the key {names} comes again: the last row wins"

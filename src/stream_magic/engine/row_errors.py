@@ -30,10 +30,10 @@ class RowErrors:
     """Errors of one node in one epoch.
 
     Attributes:
-        origin: the node's input delta: what a failed row looked like is read from there by its number.
+        origins: the node's input deltas: what a failed row looked like is read from there by its number.
     """
 
-    origin: pa.Table | None = None
+    origins: Sequence[pa.Table] = ()
     rows: list[RowError] = field(default_factory=list)
 
     def add(self, seqs: Sequence[int], code: str, reason: str) -> None:
@@ -56,11 +56,20 @@ class RowErrors:
             self.rows.append(RowError(code, reason, raw, seq=seq))
 
     def _raw(self, seqs: Sequence[int]) -> list[bytes]:
-        if self.origin is None or SEQ not in self.origin.column_names:
-            return [b""] * len(seqs)
-        numbers = self.origin.column(SEQ).to_numpy()
-        at = np.minimum(np.searchsorted(numbers, np.asarray(seqs)), max(len(numbers) - 1, 0))
-        return _texts(visible(self.origin.take(pa.array(at))))
+        """The first input row with each of these numbers, as JSON."""
+        found = [b""] * len(seqs)
+        wanted = np.asarray(seqs, np.int64)
+        for origin in self.origins:
+            if not origin.num_rows:
+                continue
+            numbers = origin.column(SEQ).to_numpy()
+            order = np.argsort(numbers, kind="stable")
+            at = np.minimum(np.searchsorted(numbers, wanted, sorter=order), len(numbers) - 1)
+            hits = np.flatnonzero(numbers[order[at]] == wanted)
+            texts = _texts(visible(origin.take(pa.array(order[at[hits]]))))
+            for hit, text in zip(hits, texts, strict=True):
+                found[hit] = found[hit] or text
+        return found
 
 
 def errors_table(rows: Sequence[RowError], epoch: int, now_us: int) -> pa.Table:

@@ -62,8 +62,11 @@ class WatermarkTracker:
         is_null: npt.NDArray[np.bool_],
         partitions: npt.NDArray[np.int32] | None,
         now_us: int,
-    ) -> Micros:
-        """The watermark that each row is judged by: that of its own partition just before it, or the source's if higher."""
+    ) -> tuple[Micros, Micros]:
+        """The watermark that each row is judged by, and the source's after each row.
+
+        A row is judged by its own partition's just before it, or by the source's if that is higher.
+        """
         n = len(times_us)
         parts = np.zeros(n, np.int32) if partitions is None else partitions
         present = [int(p) for p in np.unique(parts)] if partitions is not None else [0]
@@ -82,7 +85,8 @@ class WatermarkTracker:
         lowest[lowest == END_OF_TIME] = BEFORE_TIME  # nobody counts: it stays where it was
         source = np.maximum(np.maximum.accumulate(lowest), start)
         self._reached = int(source[-1]) if n else start
-        return np.maximum(own, source)
+        after = np.append(source[1:], self.watermark_us) if n else source
+        return np.maximum(own, source), after
 
     def _before_each_row(
         self, p: int, high: int, times_us: Micros, mine: npt.NDArray[np.bool_],

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 
+from stream_magic.core.arrivals import Arrivals
 from stream_magic.core.change import visible
 from stream_magic.core.clock import Clock
 from stream_magic.engine.dataflow import (
@@ -53,7 +54,8 @@ class Engine:
         self.version = (
             0  # grows with every epoch that changed something, and with every change of state
         )
-        self._runner = EpochRunner(self.flow, self.database, clock)
+        self.arrivals = Arrivals()
+        self._runner = EpochRunner(self.flow, self.database, clock, self.arrivals)
         self._turn = threading.RLock()
         self._waiting = 0
         self._counting = threading.Lock()
@@ -351,17 +353,10 @@ class Engine:
                 if state == "failed":
                     continue
                 if source.reader.has_rows or (
-                    source.reader.source.is_bounded and not _has_ended(source)
+                    source.reader.source.is_bounded and not source.has_ended
                 ):
                     return False
             return not self._runner.is_unsettled
-
-
-def _has_ended(source: SourceNode) -> bool:
-    """The end has also gone through an epoch, so that the last windows are closed."""
-    return source.reader.is_done and (
-        source.tracker is None or source.watermark_us == source.tracker.watermark_us
-    )
 
 
 def _start(node: RunningNode) -> None:

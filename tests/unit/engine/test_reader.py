@@ -14,7 +14,7 @@ from stream_magic.contracts.options import Options, SourceOptions
 from stream_magic.contracts.source import PAYLOAD, EndOfSource, Source, SourceBatch, SourceContext
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.core.epoch import Position
-from stream_magic.engine.ingest import Decoder, Reader
+from stream_magic.engine.ingest import NO_BOUND, Decoder, Reader
 from stream_magic.errors import ConnectorError
 
 SCHEMA = pa.schema([("id", pa.int64())])
@@ -83,7 +83,7 @@ def wait_until_still(reader: Reader) -> None:
 
 
 def ids(reader: Reader) -> np.ndarray:
-    return np.concatenate([[], *(b.rows.column("id").to_numpy() for b in reader.take(None))])
+    return np.concatenate([[], *(b.rows.column("id").to_numpy() for b in reader.take(NO_BOUND))])
 
 
 @pytest.mark.parametrize("breaks", [(), (1,), (3,), (7,), (0, 1, 2, 3, 4, 5, 6, 7)])

@@ -12,7 +12,7 @@ from stream_magic.contracts.options import SourceOptions
 from stream_magic.contracts.source import Source, SourceBatch, SourceContext
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.core.epoch import Position
-from stream_magic.engine.ingest import Decoder, Reader
+from stream_magic.engine.ingest import NO_BOUND, Decoder, Reader
 from stream_magic.errors import ConnectorError
 
 SCHEMA = pa.schema([("id", pa.int64())])
@@ -55,7 +55,7 @@ def take(reader: Reader, count: int) -> list[int]:
     deadline = time.monotonic() + 20
     while len(found) < count:
         assert time.monotonic() < deadline, reader.state
-        for batch in reader.take(PER_BATCH):
+        for batch in reader.take(reader.bound(PER_BATCH)):
             found += batch.rows.column("id").to_pylist()
     return found
 
@@ -80,7 +80,7 @@ def test_nothing_of_a_snapshot_enters_before_all_of_it_was_read() -> None:
     deadline = time.monotonic() + 20
     while not reader.message.startswith("500 rows"):
         assert time.monotonic() < deadline, reader.message
-    assert reader.take(None) == []
+    assert reader.take(NO_BOUND) == []
     assert reader.has_rows, "an app is not drained while a snapshot is read"
     reader.stop()
     source.may_go_on = lambda _: True

@@ -7,18 +7,21 @@ With EMIT ON WINDOW CLOSE the partials of each epoch are only appended, and comb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
-from stream_magic.core.change import SEQ_FIELD, WEIGHT, is_hidden
+from stream_magic.core.change import WEIGHT
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until, without_late
+from stream_magic.engine.operators.output import numbered
 from stream_magic.engine.state import ArrowInput, Database
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
 
 
 class GroupTables:
-    """Names and SQL pieces that all GROUP BY operators share."""
+    """Names and SQL pieces that the operators with partial states share."""
 
     def __init__(self, plan: Aggregate, input_schema: pa.Schema, database: Database) -> None:
         self.database = database
@@ -31,7 +34,6 @@ class GroupTables:
         self.shown = [k for k in plan.keys if k != WINDOW_END]
         self.key_list = ", ".join(self.keys)
         self.group_by = f"GROUP BY {self.key_list}" if self.keys else ""
-        self.names = [f.name for f in plan.schema if not is_hidden(f.name)]
 
     def equal(self, left: str, right: str) -> str:
         """Keys are equal as GROUP BY sees them: NULL is a value."""
@@ -39,12 +41,6 @@ class GroupTables:
             " AND ".join(f"{left}.{k} IS NOT DISTINCT FROM {right}.{k}" for k in self.keys)
             or "true"
         )
-
-    def numbered(self, rows: pa.Table, seq: int, schema: pa.Schema) -> pa.Table:
-        """Adds the arrival number before the weight, and gives the rows their final types."""
-        seqs = pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows)
-        at = rows.column_names.index(WEIGHT) if WEIGHT in rows.column_names else rows.num_columns
-        return rows.add_column(at, SEQ_FIELD, seqs).cast(schema)
 
     def close(self, *tables: str) -> None:
         for table in tables:
@@ -73,21 +69,16 @@ class MergeOperator(Operator):
         database.execute(f"PREPARE c{t.number} AS {self._changes_sql()}")
         self.schema = plan.schema
 
-    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
-        rows = (
-            without_late(delta, self._plan.lateness_us, turn) if self._plan.is_windowed else delta
-        )
-        out = self.schema.empty_table()
-        if rows.num_rows:
-            out = self._merge(rows, turn)
+    def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
+        (rows,) = deltas
         if self._plan.is_windowed:
+            rows = without_late(rows, self._plan.lateness_us, turn)
+        out = self.schema.empty_table()
+        if rows.num_rows or (turn.is_first and not self._t.keys):  # no input is one row, too
+            out = self._merge(rows, turn)
+        if self._plan.is_windowed and turn.has_moved:
             self._forget(turn)
         return out
-
-    def initial(self, turn: Turn) -> pa.Table | None:
-        if self._t.keys:
-            return None
-        return self._merge(self._t.input.table.schema.empty_table(), turn)
 
     def close(self) -> None:
         number = self._t.number
@@ -108,7 +99,7 @@ class MergeOperator(Operator):
             f"{matched}WHEN NOT MATCHED THEN INSERT VALUES ({columns})"
         )
         t.database.execute(f"DELETE FROM {self._delta}")
-        return t.numbered(changes, turn.last_seq, self.schema)
+        return numbered(changes, turn.last_seq, self.schema)
 
     def _changes_sql(self) -> str:
         """Old results with -1, new ones with +1, of groups whose result changed."""
@@ -156,19 +147,19 @@ class WindowOperator(Operator):
         self._close_sql = f"SELECT {results} FROM {self._state} WHERE {WINDOW_END} <= {{until}} {t.group_by} ORDER BY {WINDOW_END}"
         self.schema = plan.schema
 
-    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
+    def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         t = self._t
-        rows = without_late(delta, self._plan.lateness_us, turn)
+        rows = without_late(deltas[0], self._plan.lateness_us, turn)
         if rows.num_rows:
             t.input.table = rows
             t.database.execute(f"EXECUTE p{t.number}")
-        until = closed_until(turn.watermark_us, self._plan.lateness_us)
+        until = closed_until(turn.watermark_us, self._plan.lateness_us) if turn.has_moved else None
         if until is None:
             return self.schema.empty_table()
         out = t.database.arrow(self._close_sql.format(until=until))
         if out.num_rows:
             t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
-        return t.numbered(out, turn.last_seq, self.schema)
+        return numbered(out, turn.last_seq, self.schema)
 
     def close(self) -> None:
         self._t.database.execute(f"DEALLOCATE p{self._t.number}")

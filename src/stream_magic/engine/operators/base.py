@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from stream_magic.core.change import BEFORE_TIME
 from stream_magic.engine.row_errors import RowErrors
+from stream_magic.engine.timeline import Timeline
 
 
 @dataclass
 class Turn:
-    """One node's part of one epoch.
+    """One operator's part of one epoch.
 
     Attributes:
         errors: takes rows that cannot be handled.
         last_seq: the highest arrival number so far: what a row made from several is numbered.
-        watermark_us: of the input after this epoch's rows; END_OF_TIME when it has ended.
         now_us: the app's clock, the same for the whole epoch.
+        is_first: the operator runs for the first time, also if there is no input yet.
+        timelines: watermarks of the operator's inputs; None of those that have none.
     """
 
-    errors: RowErrors
-    last_seq: int
-    watermark_us: int = BEFORE_TIME
+    errors: RowErrors = field(default_factory=RowErrors)
+    last_seq: int = -1
     now_us: int = 0
+    is_first: bool = False
+    timelines: tuple[Timeline | None, ...] = ()
+
+    @property
+    def watermark_us(self) -> int:
+        """The lowest of the inputs' after this epoch's rows; END_OF_TIME when they have ended."""
+        return min((t.end_us for t in self.timelines if t is not None), default=BEFORE_TIME)
+
+    @property
+    def has_moved(self) -> bool:
+        """A watermark of the inputs has risen in this epoch."""
+        return any(t is not None and t.has_moved for t in self.timelines)
 
 
 class Operator(ABC):
-    """Turns the delta of its input into the delta of its output.
+    """Turns the deltas of its inputs into the delta of its output.
 
     `run` is called inside the epoch's transaction; if the epoch is rolled back, so is all of its state.
     """
@@ -38,13 +52,8 @@ class Operator(ABC):
     """Of the output: the engine's columns included."""
 
     @abstractmethod
-    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
-        """The output's delta; called also without rows, when only the watermark moved."""
-
-    def initial(self, turn: Turn) -> pa.Table | None:
-        """What the operator says before there was any input (a global aggregate has one row)."""
-        del turn
-        return None
+    def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
+        """The output's delta, from one delta for each input; called also without rows, when only a watermark moved."""
 
     def close(self) -> None:
         """Drops its state."""

@@ -7,6 +7,8 @@ statements run outside the epoch's transaction, which any error would abort.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -47,7 +49,8 @@ class ComputeOperator(Operator):
         self._names = [*plan.visible, *plan.hidden]
         self.schema = self._execute(input_schema.empty_table()).schema
 
-    def run(self, delta: pa.Table, turn: Turn) -> pa.Table:
+    def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
+        (delta,) = deltas
         if delta.num_rows == 0:
             return self.schema.empty_table()
         if self._plan.reads_clock:

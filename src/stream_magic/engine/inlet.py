@@ -1,0 +1,148 @@
+"""How rows enter an epoch: a prefix of the order of arrival over all sources, numbered and judged.
+
+So a row that is made from rows of several sources is the same wherever epochs are cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stream_magic.core.arrivals import Arrivals
+from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT
+from stream_magic.core.clock import Clock
+from stream_magic.engine.dataflow import CacheNode, Dataflow, QueryNode, SourceNode, TargetNode
+from stream_magic.engine.ingest import Decoded
+from stream_magic.engine.row_errors import RowError
+from stream_magic.engine.timeline import Steps, Timeline
+
+
+@dataclass
+class Intake:
+    """What an epoch works on: numbered rows, and the errors met on the way in. It can be run again.
+
+    Attributes:
+        timelines: of the sources with a watermark.
+        last_seq: the highest arrival number so far; -1 before any.
+    """
+
+    deltas: dict[str, pa.Table] = field(default_factory=dict)
+    errors: dict[str, list[RowError]] = field(default_factory=dict)
+    timelines: dict[str, Timeline] = field(default_factory=dict)
+    last_seq: int = -1
+    now_us: int = 0
+
+
+class Inlet:
+    """Takes rows from the sources. A source that is held keeps its rows, and its place in the order."""
+
+    def __init__(self, flow: Dataflow, arrivals: Arrivals, clock: Clock) -> None:
+        self._flow = flow
+        self._arrivals = arrivals
+        self._clock = clock
+        self._last_seq = -1
+
+    def take(self, max_rows: int | None, errors: dict[str, list[RowError]]) -> Intake:
+        """All rows that arrived before the first at which a source would give more than about `max_rows`; none for 0."""
+        sources = self._flow.sources()
+        is_open = {s.id: max_rows != 0 and not self._is_held(s) for s in sources}
+        cut = min((s.reader.bound(max_rows) for s in sources if is_open[s.id]), default=0)
+        cut = min(cut, self._arrivals.next)
+        self._last_seq = max(self._last_seq, cut - 1)
+        intake = Intake(errors=errors, last_seq=self._last_seq, now_us=self._clock.now_us())
+        for source in sources:
+            taken = source.reader.take(cut) if is_open[source.id] else []
+            for batch in taken:
+                errors.setdefault(source.id, []).extend(batch.errors)
+            entry = _Entry(source, intake.now_us)
+            intake.deltas[source.id] = entry.rows(taken)
+            entry.look_at_clock(self._last_seq + 1, is_held=not is_open[source.id])
+            if source.tracker is not None:
+                intake.timelines[source.id] = entry.timeline()
+        return intake
+
+    def waits_for_cache(self, node: QueryNode) -> bool:
+        caches = (self._flow.get(c) for c in node.plan.caches)
+        return any(isinstance(c, CacheNode) and c.loader.loads == 0 for c in caches)
+
+    def _is_held(self, source: SourceNode) -> bool:
+        """A full outbox slows the sources above it, and no other; a cache must be there before it is asked."""
+        for node in self._flow.dependents(source.id):
+            if isinstance(node, TargetNode) and node.deliverer.is_full:
+                return True
+            if isinstance(node, QueryNode) and not node.failure and self.waits_for_cache(node):
+                return True
+        return False
+
+
+class _Entry:
+    """One source's part of an epoch: its rows, and what they do to its watermark."""
+
+    def __init__(self, source: SourceNode, now_us: int) -> None:
+        self._source, self._now_us = source, now_us
+        self._at: list[np.ndarray] = []
+        self._us: list[np.ndarray] = []
+        if source.tracker is not None and source.reader.state == "running":
+            source.tracker.know(source.reader.source.partitions, now_us)
+
+    def rows(self, taken: list[Decoded]) -> pa.Table:
+        """With arrival numbers, and the watermark that each is judged by."""
+        empty = self._source.relation.stream_schema.empty_table()
+        return pa.concat_tables([empty, *(self._numbered(batch) for batch in taken)])
+
+    def look_at_clock(self, number: int, *, is_held: bool) -> None:
+        """What happens without rows has its place in the order of arrival too."""
+        reader, tracker = self._source.reader, self._source.tracker
+        has_ended = reader.has_ended(number)
+        self._source.has_ended = has_ended
+        if tracker is None:
+            return
+        if not is_held and not reader.has_rows:  # who waits in a queue is not idle
+            tracker.mark_idle(self._now_us)
+        if has_ended:
+            tracker.end()
+        self._note(number, tracker.watermark_us)
+
+    def timeline(self) -> Timeline:
+        at = np.concatenate([np.empty(0, np.int64), *self._at])
+        us = np.concatenate([np.empty(0, np.int64), *self._us])
+        return Timeline((Steps.of(self._source.watermark_us, at, us),))
+
+    def _numbered(self, batch: Decoded) -> pa.Table:
+        relation, tracker = self._source.relation, self._source.tracker
+        rows = batch.rows
+        weights = rows.column(WEIGHT) if WEIGHT in rows.column_names else None
+        rows = rows.select(relation.schema.names).append_column(SEQ_FIELD, pa.array(batch.numbers))
+        if tracker is not None and relation.time_column is not None:
+            times = _micros(rows.column(relation.time_column))
+            is_null = np.asarray(pc.is_null(times))
+            judged, after = tracker.judge(
+                np.asarray(pc.fill_null(times, 0)), is_null, batch.partitions, self._now_us
+            )
+            rows = rows.append_column(LATE_FIELD, pa.array(judged))
+            self._at.append(batch.numbers + 1)
+            self._us.append(after)
+            if not is_null.all():
+                metrics = self._source.metrics
+                metrics.newest_us = max(metrics.newest_us or 0, int(pc.max(times).as_py()))
+            if batch.ended_partitions:
+                tracker.end(batch.ended_partitions)
+                self._note(batch.end, tracker.watermark_us)
+        if weights is not None:
+            rows = rows.append_column(WEIGHT, weights)
+        return rows.cast(relation.stream_schema)
+
+    def _note(self, number: int, watermark_us: int) -> None:
+        """The watermark from this arrival number on."""
+        self._at.append(np.array([number], np.int64))
+        self._us.append(np.array([watermark_us], np.int64))
+
+
+def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Microseconds since 1970 in UTC; nanoseconds are cut."""
+    kind = times.type
+    zone = kind.tz if pa.types.is_timestamp(kind) else None
+    return pc.cast(times, pa.timestamp("us", zone), safe=False).cast(pa.int64())

@@ -1,0 +1,82 @@
+"""Any SELECT over partitions of kept rows: the touched ones are computed again.
+
+It costs the size of the touched partitions, and a scan for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from stream_magic.core.change import SEQ, is_hidden
+from stream_magic.engine.operators.bag import Bag
+from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.output import numbered
+from stream_magic.engine.operators.results import Results
+from stream_magic.engine.operators.template import fill
+from stream_magic.engine.state import Database
+from stream_magic.language.binder import quote
+from stream_magic.planner.nodes import PARTITION, Part, Partition
+
+_TOUCHED = "_sm_touched"
+
+
+class PartitionOperator(Operator):
+    """Keeps the rows of its inputs, and of each partition the result that was given last."""
+
+    def __init__(self, plan: Partition, inputs: Sequence[pa.Schema], database: Database) -> None:
+        self.schema = plan.schema
+        self._is_whole = not plan.key_types
+        self._bags = [_bag(p, s, database) for p, s in zip(plan.parts, inputs, strict=True)]
+        keys = [f"{PARTITION}{i}" for i in range(len(plan.key_types))]
+        shown = [n for n in plan.schema.names if not is_hidden(n)]
+        self._results = Results(
+            database, self._sql(plan, keys), [*keys, *shown], [*plan.key_types, *plan.types],
+            keys=keys, shown=shown, touched=self._touched(plan, keys),
+        )  # fmt: skip
+
+    def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
+        has_changed = turn.is_first and self._is_whole  # no rows are a partition, too
+        for bag, delta in zip(self._bags, deltas, strict=True):
+            change = bag.change(delta, turn) if delta.num_rows else None
+            if change:
+                bag.apply(change)
+                has_changed = True
+            else:
+                bag.show(None)
+        if not has_changed:
+            return self.schema.empty_table()
+        return numbered(self._results.update(), turn.last_seq, self.schema)
+
+    def close(self) -> None:
+        self._results.close()
+        for bag in self._bags:
+            bag.close()
+
+    def _touched(self, plan: Partition, keys: Sequence[str]) -> str:
+        """The partitions of the changed rows of all parts."""
+        if self._is_whole:
+            return ""
+        selects = []
+        for bag, part in zip(self._bags, plan.parts, strict=True):
+            items = ", ".join(f"{quote(k)} AS {p}" for k, p in zip(part.keys, keys, strict=True))
+            selects.append(f"SELECT {items} FROM {bag.delta}")
+        return f"({' UNION '.join(selects)})"
+
+    def _sql(self, plan: Partition, keys: Sequence[str]) -> str:
+        if self._is_whole:
+            return fill(plan.sql, [bag.table for bag in self._bags])
+        rows = []
+        for bag, part in zip(self._bags, plan.parts, strict=True):
+            pairs = zip(part.keys, keys, strict=True)
+            equal = " AND ".join(f"r.{quote(k)} IS NOT DISTINCT FROM x.{p}" for k, p in pairs)
+            rows.append(f"(SELECT r.* FROM {bag.table} AS r SEMI JOIN {_TOUCHED} AS x ON {equal})")
+        touched = self._touched(plan, keys)
+        return f"WITH {_TOUCHED} AS MATERIALIZED {touched} SELECT * FROM ({fill(plan.sql, rows)})"
+
+
+def _bag(part: Part, schema: pa.Schema, database: Database) -> Bag:
+    kinds = dict(zip(part.columns, part.types, strict=True))
+    by_arrival = kinds.pop(SEQ, None) is not None
+    return Bag(database, schema, list(kinds), list(kinds.values()), by_arrival=by_arrival)

@@ -1,0 +1,121 @@
+"""A plan made runnable: operators in dependency order. A node that several others read is one operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from stream_magic.core.change import LATE_BY
+from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperator
+from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.compute import ComputeOperator
+from stream_magic.engine.operators.constant import ConstantOperator
+from stream_magic.engine.operators.join import JoinOperator
+from stream_magic.engine.operators.partition import PartitionOperator
+from stream_magic.engine.operators.recompute import RecomputeOperator
+from stream_magic.engine.operators.union import UnionOperator
+from stream_magic.engine.state import Database
+from stream_magic.engine.timeline import Timeline
+from stream_magic.planner.nodes import (
+    Aggregate,
+    Compute,
+    Constant,
+    Join,
+    Node,
+    Partition,
+    Read,
+    Union,
+)
+
+
+class Flow(NamedTuple):
+    """What an epoch brings at one place of a plan; no timeline where rows carry no watermark."""
+
+    delta: pa.Table
+    timeline: Timeline | None
+
+
+class Program:
+    """The operators of one plan.
+
+    Attributes:
+        schemas: of what it reads, by the relation's id; `errors.x` among them.
+    """
+
+    def __init__(self, root: Node, database: Database) -> None:
+        self.schemas: dict[str, pa.Schema] = {}
+        self._steps: list[_Step] = []
+        self._database = database
+        self._root = self._add(root, {})
+
+    def run(self, inputs: Mapping[str, Flow], turn: Turn) -> Flow:
+        """One epoch: the result's delta, from those of all relations that it reads."""
+        flows: dict[int | str, Flow] = dict(inputs.items())
+        for number, step in enumerate(self._steps):
+            flows[number] = step.run([flows[place] for place in step.inputs], turn)
+        return flows[self._root]
+
+    def close(self) -> None:
+        """Drops all state."""
+        for step in self._steps:
+            step.operator.close()
+
+    def _add(self, node: Node, known: dict[int, int | str]) -> int | str:
+        """Where the node's output is found: a step's number, or the relation's id."""
+        if isinstance(node, Read):
+            self.schemas[node.relation.id] = node.schema
+            return node.relation.id
+        if id(node) not in known:
+            inputs = tuple(self._add(n, known) for n in node.inputs)
+            operator = _operator(node, [self._schema(place) for place in inputs], self._database)
+            known[id(node)] = len(self._steps)
+            self._steps.append(_Step(operator, inputs))
+        return known[id(node)]
+
+    def _schema(self, place: int | str) -> pa.Schema:
+        return self.schemas[place] if isinstance(place, str) else self._steps[place].operator.schema
+
+
+@dataclass(frozen=True)
+class _Step:
+    operator: Operator
+    inputs: tuple[int | str, ...]
+
+    def run(self, flows: Sequence[Flow], turn: Turn) -> Flow:
+        schema = self.operator.schema
+        timelines = tuple(f.timeline for f in flows)
+        timeline = Timeline.lowest(timelines) if LATE_BY in schema.names else None
+        has_moved = any(t is not None and t.has_moved for t in timelines)
+        if not (turn.is_first or has_moved or any(f.delta.num_rows for f in flows)):
+            return Flow(schema.empty_table(), timeline)
+        delta = self.operator.run([f.delta for f in flows], replace(turn, timelines=timelines))
+        return Flow(delta, timeline)
+
+
+def _operator(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operator:
+    match node:
+        case Compute():
+            return ComputeOperator(node, inputs[0], database)
+        case Join():
+            return JoinOperator(node, inputs, database)
+        case Partition():
+            return PartitionOperator(node, inputs, database)
+        case Union():
+            return UnionOperator(node)
+        case Constant():
+            return ConstantOperator(node, database)
+        case Aggregate():
+            return _aggregate(node, inputs[0], database)
+        case Read():
+            raise TypeError("a relation is read, not computed")
+
+
+def _aggregate(node: Aggregate, schema: pa.Schema, database: Database) -> Operator:
+    if not node.is_mergeable:
+        return RecomputeOperator(node, schema, database)
+    if node.emit == "close":
+        return WindowOperator(node, schema, database)
+    return MergeOperator(node, schema, database)

@@ -1,0 +1,114 @@
+"""Watermarks over arrival numbers: what was known just before a row arrived, wherever epochs are cut."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream_magic.core.arrivals import Numbers
+from stream_magic.core.change import BEFORE_TIME
+
+KEPT_STEPS = 100_000  # as many as a stream keeps rows
+
+
+def _nothing() -> Numbers:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """One watermark: `start_us`, and from arrival number `at[i]` on `us[i]`. Both only rise."""
+
+    start_us: int = BEFORE_TIME
+    at: Numbers = field(default_factory=_nothing)
+    us: Numbers = field(default_factory=_nothing)
+
+    @classmethod
+    def of(cls, start_us: int, at: Numbers, us: Numbers) -> Steps:
+        """Of watermarks in order of arrival: only what raises it is a step."""
+        reached = np.maximum.accumulate(np.concatenate((np.array([start_us], np.int64), us)))
+        rises = np.flatnonzero(reached[1:] > reached[:-1])
+        return cls(start_us, np.maximum.accumulate(at)[rises], reached[1:][rises])
+
+    @property
+    def end_us(self) -> int:
+        return int(self.us[-1]) if len(self.us) else self.start_us
+
+    def before(self, numbers: Numbers) -> Numbers:
+        """The watermark just before each of these rows."""
+        reached = np.concatenate((np.array([self.start_us], np.int64), self.us))
+        return reached[np.searchsorted(self.at, numbers, side="right")]
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The watermark of a relation or an operator in one epoch: the lowest of those that it depends on."""
+
+    parts: tuple[Steps, ...]
+
+    @classmethod
+    def still(cls, watermark_us: int) -> Timeline:
+        """It does not move in this epoch."""
+        return cls((Steps(watermark_us),))
+
+    @classmethod
+    def lowest(cls, timelines: Iterable[Timeline | None]) -> Timeline | None:
+        """That of a row made from several: what has no watermark does not count."""
+        parts = {id(p): p for t in timelines if t is not None for p in t.parts}
+        return cls(tuple(parts.values())) if parts else None
+
+    @property
+    def start_us(self) -> int:
+        return min(p.start_us for p in self.parts)
+
+    @property
+    def end_us(self) -> int:
+        """After the epoch."""
+        return min(p.end_us for p in self.parts)
+
+    @property
+    def has_moved(self) -> bool:
+        return self.end_us > self.start_us
+
+    def before(self, numbers: Numbers) -> Numbers:
+        """The watermark just before each of these rows."""
+        lowest = self.parts[0].before(numbers)
+        for part in self.parts[1:]:
+            lowest = np.minimum(lowest, part.before(numbers))
+        return lowest
+
+    def steps(self) -> Steps:
+        if len(self.parts) == 1:
+            return self.parts[0]
+        at = np.unique(np.concatenate([p.at for p in self.parts]))
+        return Steps.of(self.start_us, at, self.before(at))
+
+
+class Progress:
+    """The watermark of a relation so far, for queries that are built from its history."""
+
+    def __init__(self) -> None:
+        self._epochs: deque[Timeline] = deque()
+        self._size = 0
+
+    def add(self, epoch: Timeline) -> None:
+        """Of a committed epoch. The oldest are let go; rows from then count as early, never as late."""
+        if not epoch.has_moved:
+            return
+        self._epochs.append(epoch)
+        self._size += _size(epoch)
+        while self._size > KEPT_STEPS and len(self._epochs) > 1:
+            self._size -= _size(self._epochs.popleft())
+
+    def until(self, now: Timeline) -> Timeline:
+        """From the beginning to the end of the current epoch."""
+        steps = [t.steps() for t in (*self._epochs, now)]
+        at, us = np.concatenate([s.at for s in steps]), np.concatenate([s.us for s in steps])
+        return Timeline((Steps.of(BEFORE_TIME, at, us),))
+
+
+def _size(epoch: Timeline) -> int:
+    return sum(len(p.at) for p in epoch.parts)
