@@ -27,8 +27,8 @@ def snapshot(text: str, engine: Engine, catalog: Catalog, binder: Binder) -> Duc
     """
     query = parse_query(text)
     found = find_references(query, catalog, binder)
-    windows = (t.relation for t in found.windows.values())
-    wanted = {r.id: r for r in (*found.relations.values(), *windows)}
+    wanted = dict(found.relations)
+    _refuse_windows(found)
     with engine.between_epochs():
         rows = {i: _rows(r, engine) for i, r in wanted.items()}
     binder.bind(found.body, found.empty_tables(), query.span)
@@ -38,11 +38,6 @@ def snapshot(text: str, engine: Engine, catalog: Catalog, binder: Binder) -> Duc
         con.execute(
             f"CREATE VIEW {_sql_name(relation, con)} AS {_typed(relation, f'_sm_{number}', con)}"
         )
-    for schema_name, tumble in found.windows.items():
-        con.execute(f"CREATE SCHEMA {schema_name}")
-        name = quote(tumble.relation.name.rpartition(".")[2])
-        select = tumble.sql(_sql_name(tumble.relation, con), with_end_us=False)
-        con.execute(f"CREATE VIEW {schema_name}.{name} AS {select}")
     return con.sql(found.body)
 
 

@@ -15,9 +15,10 @@ from stream_magic.planner.assign import WindowAssigner
 from stream_magic.planner.context import Context, Cte, Ctes, Result
 from stream_magic.planner.from_clause import FromClause
 from stream_magic.planner.grouping import Grouper
+from stream_magic.planner.joins import extended, is_plain
 from stream_magic.planner.logical import Column, Given, Group, Map, Op, Product, Scan, conjuncts
 from stream_magic.planner.over import add_windows, first_of_each, top
-from stream_magic.planner.scope import OUTER, Scope, resolve_all
+from stream_magic.planner.scope import OUTER, Item, Scope, resolve_all
 from stream_magic.planner.sets import combine
 from stream_magic.planner.subqueries import Subqueries, take_links
 from stream_magic.planner.text import short, unaliased
@@ -107,6 +108,23 @@ class Blocks:
             op, rest = subqueries.conjunct(op, part, lambda n: self._with_aliases(n, scope, aliases or {}))
             left += rest
         return op, left
+
+    def beside(
+        self, op: Op, result: Result, scope: Scope, item: Item, condition: exp.Expr | None, kind: str, ctes: Ctes
+    ) -> Op:  # fmt: skip
+        """A LATERAL that gives one row for each row: its columns beside it."""
+        if condition is not None and kind == "LEFT":
+            raise self.ctx.refuse("SM3059", "LEFT JOIN LATERAL with a condition is not supported yet", "put the condition inside")
+        op, values = Subqueries(self, scope, ctes).one_row(op, result)
+        made = [(self.ctx.names.like(c), v) for c, v in zip(result.columns, values, strict=True)]
+        item.columns = [c for c, _ in made]
+        if item not in scope.items:
+            scope.items.append(item)
+        op = extended(op, made)
+        if condition is None:
+            return op
+        named = {c.name: n for c, (n, _) in zip(result.columns, made, strict=True)}
+        return _filtered(op, [_renamed(condition, named)])
 
     def _with_aliases(self, node: exp.Expr, scope: Scope, aliases: dict[str, exp.Expr]) -> exp.Expr:
         def unknown(column: exp.Column) -> exp.Expr:
@@ -348,7 +366,9 @@ class _Block:
         """`min(COLUMNS('x.*'))`: once for each column that is meant."""
         node = item.find(exp.Columns) or item.find(exp.Star)
         assert node is not None  # noqa: S101  # asked before
-        shown = dict(reversed(self._scope.shown()))
+        shown: dict[str, exp.Expr] = {}
+        for n, e in self._scope.shown():
+            shown.setdefault(n, e)
         fake = [Column(n, n, c.type) for n in shown for c in [self._column_of(shown[n])]]
         columns = node if isinstance(node, exp.Columns) else exp.Columns(this=node.copy())
         asked = exp.select(columns.copy()).from_("_sm_row")
@@ -613,8 +633,6 @@ def _filtered(op: Op, where: list[exp.Expr]) -> Op:
     if not where:
         return op
     if isinstance(op, Product) and not op.where:
-        from stream_magic.planner.joins import is_plain
-
         plain = [w for w in where if is_plain(w)]
         where = [w for w in where if not is_plain(w)]
         op = replace(op, where=plain, columns=list(op.columns))
