@@ -22,6 +22,12 @@ class WindowAssigner:
         self._ctx = ctx
 
     def apply(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
+        made = self._make(call, op, node)
+        if isinstance(made, Map):
+            made.rule = call.detail
+        return made
+
+    def _make(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
         make = {
             "tumble": self._tumble, "hop": self._listed, "cumulate": self._listed, "session": self._session,
             "tumble_rows": self._rows, "hop_rows": self._rows, "latest": self._latest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -287,7 +288,7 @@ class _Block:
             return op
         node = exp.and_(*parts, copy=True)
         op, where = self._blocks.condition(op, node, self._scope, self._ctes, self._aliases)
-        return _filtered(op, where)
+        return _filtered(op, where, "WHERE " + short(condition))
 
     def _is_residual(self, part: exp.Expr) -> bool:
         """A condition that needs the row around: it becomes part of the join with it."""
@@ -501,15 +502,15 @@ class _Block:
             made.append(e2)
         shown = {e.sql("duckdb"): n for n, e in items}
         key_names = tuple(shown[k] for k in grouped.keys if k in shown)
-        detail = [k.label for k in grouped.keys.values() if not k.window]
+        detail = [k for k, c in grouped.keys.items() if not c.window]
         for text, c in grouped.keys.items():
             c.label = shown.get(text, c.label)
-        self._ctx.details.append("aggregate" if not detail else "by " + ", ".join(self._shown_key(k) for k in grouped.keys))
+        self._ctx.details.append("by " + ", ".join(self._shown_key(k) for k in detail) if detail else "aggregate")
         return op, made, grouped.links, key_names if len(key_names) == len(grouped.keys) else None
 
     def _shown_key(self, text: str) -> str:
         labels = {c.name: c.label for c in self._scope.columns()}
-        return labels.get(text, text)
+        return re.sub(r"\bc\d+\b", lambda m: labels.get(m.group(), m.group()), text)
 
     def _resolved_group(self, group: exp.Group, items: list[tuple[str, exp.Expr]]) -> exp.Group:
         def change(e: exp.Expr) -> exp.Expr:
@@ -629,7 +630,7 @@ class _Block:
         return group
 
 
-def _filtered(op: Op, where: list[exp.Expr]) -> Op:
+def _filtered(op: Op, where: list[exp.Expr], rule: str = "") -> Op:
     if not where:
         return op
     if isinstance(op, Product) and not op.where:
@@ -639,7 +640,8 @@ def _filtered(op: Op, where: list[exp.Expr]) -> Op:
         if not where:
             return op
     return Map(
-        list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, keeps=True, where=where
+        list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, keeps=True, where=where,
+        rule=rule,
     )  # fmt: skip
 
 

@@ -297,6 +297,7 @@ class FromClause:
         return Map(
             [*op.columns, *shown], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
             input=op, keeps=True, joins=[exp.Join(**args)], joined=joined, caches=[relation],
+            rule=f"lookup join with {relation.name}",
         )  # fmt: skip
 
     # --- unnest ----------------------------------------------------------------------------------

@@ -193,8 +193,8 @@ class Lowering:
         if op.joins:
             if any(not _is_trivial(e) for e in level.columns.values()) or level.checked is not None:
                 level = self._nested(level, below)
-            level.joins += [self._put_in(j, level) for j in op.joins]
             level.columns |= {c.name: e for c, e in op.joined}
+            level.joins += [self._put_in(j, level) for j in op.joins]
         level.caches += op.caches
         expressions = [*(e for _, e in items), *op.where]
         if any(not _is_trivial(level.columns[n]) for n in used(expressions) if n in level.columns):
