@@ -39,6 +39,7 @@ from stream_magic.language.statements import (
     CreateSource,
     CreateTarget,
     FormatClause,
+    Name,
     OptionLiteral,
 )
 
@@ -75,6 +76,10 @@ class Plugins:
         if lent is not None:
             return source, fmt, self._with_extra(source, lent)
         schema = self._inferred(source, fmt, s)
+        _refuse_twice(
+            schema, s.name, "rename one of them where the rows come from, or declare the columns to "
+            f"read: CREATE SOURCE {s.name.text} (id BIGINT, ...) WITH (...)",
+        )  # fmt: skip
         if source.takes_format:
             source = self._make_source(plugin, options, s, fmt, schema, given)
         return source, fmt, self._with_extra(source, schema)
@@ -91,6 +96,7 @@ class Plugins:
         context = CacheContext(s.name.text, self._app, self._clock, fmt, secrets_in(given, options))
         cache = plugin(options, context)
         schema = cache.schema()
+        _refuse_twice(schema, s.name, "name one of them in the query: ... AS other_name")
         known = {n.lower(): n for n in schema.names}
         for key in s.key:
             if key.key not in known:
@@ -248,8 +254,9 @@ class Plugins:
         return fmt.infer(samples, header)
 
     def _with_extra(self, source: Source, schema: pa.Schema) -> pa.Schema:
-        known = set(schema.names)
-        return pa.schema([*schema, *(f for f in source.extra_schema if f.name not in known)])
+        known = {n.lower() for n in schema.names}
+        extra = (f for f in source.extra_schema if f.name.lower() not in known)
+        return pa.schema([*schema, *extra])
 
     def _mode(
         self, s: CreateTarget, given: dict[str, OptionValue], plugin: type[Target], reads: Relation
@@ -321,6 +328,22 @@ def _located(
     for error in e.errors:
         error.span = error.span or s.name.span
     return e.errors[0] if len(e.errors) == 1 else CellError(e.errors)
+
+
+def _refuse_twice(schema: pa.Schema, owner: Name, hint: str) -> None:
+    """SQL compares names without case: of two equal ones only one could be read."""
+    seen: dict[str, str] = {}
+    for name in map(str, schema.names):
+        first = seen.get(name.lower())
+        if first is not None:
+            both = f"'{name}'" if first == name else f"'{first}' and '{name}'"
+            raise LanguageError(
+                "SM2020",
+                f"two columns of {owner.text} are called {both}",
+                hint=hint,
+                span=owner.span,
+            )
+        seen[name.lower()] = name
 
 
 def _span_of(options: tuple[OptionLiteral, ...], name: str) -> Span | None:
