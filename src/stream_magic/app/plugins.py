@@ -67,6 +67,12 @@ class Plugins:
         )
         columns = self._declared(s)
         source = self._make_source(plugin, options, s, fmt, columns, given)
+        if source.takes_format and fmt is not None and fmt.is_file_only:
+            span = s.format.name.span if s.format else s.name.span
+            raise ConfigError(
+                "SM7014", f"{fmt.extension} is a format of files, not of messages",
+                hint="write FORMAT json", span=span,
+            )  # fmt: skip
         lent = columns or (self._lent(source, draft) if plugin.takes_format else None)
         if lent is not None and columns is None:
             source = self._make_source(plugin, options, s, fmt, lent, given)

@@ -217,7 +217,13 @@ class KafkaTarget(Target):
                     f"key = '{name}': there is no such column",
                     hint=mean or f"columns are: {', '.join(schema.names)}",
                 )
-        if self.context.format is None:
+        form = self.context.format
+        if form is not None and form.is_file_only:
+            raise ConfigError(
+                "SM7410", f"{form.extension} is a format of files, not of messages",
+                hint="write FORMAT json",
+            )  # fmt: skip
+        if form is None:
             kind = schema.field(PAYLOAD).type if PAYLOAD in schema.names else None
             if kind is None or not (pa.types.is_binary(kind) or pa.types.is_string(kind)):
                 raise ConfigError(
