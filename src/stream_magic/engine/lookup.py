@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import duckdb
 import numpy as np
@@ -125,8 +126,15 @@ class CacheLoader:
     def _fail(self, state: str, message: str) -> None:
         with self._changed:
             self.state = state
-            self.message = redact(message, self.cache.context.secrets)
+            self.message = redact(message, self.cache.context.secrets) + self._kept()
             self._changed.notify_all()
+
+    def _kept(self) -> str:
+        """What there is to look up all the same."""
+        if self.loaded_at_us is None:
+            return ""
+        at = datetime.fromtimestamp(self.loaded_at_us // 1_000_000, UTC)
+        return f"; the rows loaded at {at:%Y-%m-%d %H:%M:%S} UTC are kept"
 
 
 def one_row_a_key(rows: pa.Table, key: tuple[str, ...]) -> Loaded:
