@@ -1,98 +1,431 @@
-"""A flow's text becomes nodes: what DuckDB says of its names and types goes in here."""
+"""Operations become the nodes that the engine runs: columns that nobody needs are left out, stateless chains are one statement."""
 
 from __future__ import annotations
 
-import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 from sqlglot import exp
 
-from stream_magic.core.change import SEQ_FIELD, WEIGHT_FIELD, is_hidden
-from stream_magic.language.binder import INPUT, Binder, EmptyTable, typed_columns
-from stream_magic.language.statements import Emit
-from stream_magic.planner.aggregates import Split
-from stream_magic.planner.clock import CLOCK, CLOCK_TABLE, with_clock
+from stream_magic.core.change import (
+    LATE_BY,
+    LATE_FIELD,
+    SEQ,
+    SEQ_FIELD,
+    WEIGHT,
+    WEIGHT_FIELD,
+    is_hidden,
+    visible_schema,
+)
+from stream_magic.language.binder import INPUT, EmptyTable, typed_columns
+from stream_magic.language.catalog import Relation
+from stream_magic.planner.clock import CLOCK, with_clock
+from stream_magic.planner.context import Context
 from stream_magic.planner.guard import probe_sql
-from stream_magic.planner.nodes import WINDOW_END, Aggregate, Call, Compute, Read
-from stream_magic.planner.scope import Flow
+from stream_magic.planner.logical import (
+    Column,
+    Given,
+    Group,
+    Leg,
+    Map,
+    Op,
+    Parted,
+    Product,
+    Scan,
+    Stack,
+    inputs_of,
+    used,
+)
+from stream_magic.planner.nodes import (
+    PARTITION,
+    WINDOW_END,
+    Aggregate,
+    Call,
+    Compute,
+    Constant,
+    Join,
+    Node,
+    Part,
+    Partition,
+    Read,
+    Side,
+    Union,
+)
 from stream_magic.planner.text import read_with_types
 
-
-def flow_tables(flow: Flow, binder: Binder) -> list[EmptyTable]:
-    """`_in` and the caches, as the flow's text sees them."""
-    node = flow.node
-    schema = node.relation.stream_schema if isinstance(node, Read) else node.schema
-    columns = typed_columns(schema.names, binder.column_types(schema))
-    tables = [EmptyTable(INPUT, columns), CLOCK_TABLE]
-    caches = {c.id: c for c in flow.caches}
-    return [
-        *tables,
-        *(
-            EmptyTable(i, typed_columns(c.schema.names, c.types), "caches")
-            for i, c in caches.items()
-        ),
-    ]
+_IN = exp.to_identifier(INPUT)
 
 
-def from_columns(select: exp.Select, flow: Flow, binder: Binder) -> list[str]:
-    """Names of all columns in FROM, lower case, as often as they occur."""
-    probe = exp.select("*")
-    probe.set("from_", select.args["from_"].copy())
-    probe.set("joins", [j.copy() for j in select.args.get("joins") or []])
-    return [n.lower() for n in binder.columns(probe.sql("duckdb"), flow_tables(flow, binder)).names]
+@dataclass
+class Level:
+    """A statement over `_in` that is not finished.
+
+    Attributes:
+        node: what `_in` stands for.
+        source: the item in FROM, called `_in`.
+        columns: what each column of the operation is, over the source and the joins.
+        where, joins: clauses so far.
+        hidden: the engine's columns, and what each of them is.
+        checked: the time that must not be NULL.
+    """
+
+    node: Node
+    source: exp.Expr
+    columns: dict[str, exp.Expr]
+    hidden: dict[str, exp.Expr]
+    where: list[exp.Expr] = field(default_factory=list)
+    joins: list[exp.Join] = field(default_factory=list)
+    caches: list[Relation] = field(default_factory=list)
+    checked: exp.Expr | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+
+    def select(self, items: Iterable[tuple[str, exp.Expr]]) -> exp.Select:
+        hidden = dict(self.hidden)
+        if self.checked is not None:
+            hidden = {WINDOW_END: _micros(self.checked), **hidden}
+        select = exp.select(
+            *(exp.alias_(e.copy(), exp.to_identifier(n, quoted=True)) for n, e in items),
+            *(exp.alias_(e.copy(), n) for n, e in hidden.items()),
+        )
+        select.set("from_", exp.From(this=_called(self.source.copy(), INPUT)))
+        select.set("joins", [j.copy() for j in self.joins])
+        for w in self.where:
+            select.where(w.copy(), copy=False)
+        return select
 
 
-def make_compute(flow: Flow, select: exp.Select, rule: str, names: tuple[str, ...] = ()) -> Compute:
-    """The flow's text as a node; `names` are the user's for its visible columns."""
-    visible = names or tuple(
-        e.alias_or_name for e in select.expressions if not is_hidden(e.alias_or_name)
-    )
-    timed = with_clock(select)
-    sql = timed.sql("duckdb")
-    return Compute(
-        input=flow.node,
-        sql=sql,
-        visible=visible,
-        hidden=tuple(flow.hidden),
-        caches=tuple(dict.fromkeys(c.id for c in flow.caches)),
-        is_windowed=flow.is_windowed,
-        rule=rule,
-        probe_sql=probe_sql(timed),
-        labels=flow.labels,
-        reads_clock=CLOCK in sql,
-    )
+def _micros(time: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this="epoch_us", expressions=[time.copy()])
 
 
-def make_aggregate(
-    before: Compute, parts: Split, flow: Flow, emit: Emit, binder: Binder
-) -> Aggregate:
-    """GROUP BY over what `before` gives; asks DuckDB which partial states it can merge."""
-    columns = binder.columns(before.sql, flow_tables(flow, binder))
-    carried = binder.column_types(columns.schema)
-    source = read_with_types(columns.names, columns.types, carried).sql("duckdb")
-    table = [EmptyTable(INPUT, typed_columns(columns.names, carried))]
-    keys = ", ".join(parts.keys)
-    group = f" GROUP BY {keys}" if keys else ""
+def _called(item: exp.Expr, alias: str) -> exp.Expr:
+    if isinstance(item, exp.Table) and item.name == alias and not item.args.get("alias"):
+        return item
+    item.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+    return item
 
-    def can_merge(call: Call) -> bool:
-        state = f"SELECT {call.state_sql} AS s FROM {source}{group}"
-        return call.is_mergeable and binder.can_run(state, table)
 
-    calls = tuple(dataclasses.replace(c, is_mergeable=can_merge(c)) for c in parts.calls)
-    shown = [k for k in parts.keys if k != WINDOW_END]
-    items = ", ".join([*shown, *(f"{c.sql} AS {c.name}" for c in calls)])
-    grouped = binder.columns(f"SELECT {items} FROM {source}{group}", table)
-    hidden = [SEQ_FIELD, *([WEIGHT_FIELD] if emit == "changes" else [])]
-    return Aggregate(
-        input=before,
-        keys=tuple(parts.keys),
-        calls=calls,
-        schema=pa.schema([*grouped.schema, *hidden]),
-        types=grouped.types,
-        input_sql=source,
-        input_columns=columns.names,
-        emit=emit,
-        is_windowed=parts.is_windowed,
-        lateness_us=flow.lateness_us,
-        is_input_changelog=flow.is_changelog,
-    )
+class Lowering:
+    """Makes nodes of the operations of one query."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._done: dict[int, tuple[Node, list[Column]]] = {}
+        self._readers: dict[int, int] = {}
+
+    def plan(self, op: Op, columns: Sequence[Column], names: Sequence[str]) -> Compute:
+        """The last node, with the user's names."""
+        self._count(op)
+        level = self._level(op, {c.name for c in columns})
+        return self._seal(level, [(n, c) for n, c in zip(names, columns, strict=True)])
+
+    def _count(self, op: Op) -> None:
+        for below in inputs_of(op):
+            self._readers[id(below)] = self._readers.get(id(below), 0) + 1
+            if self._readers[id(below)] == 1:
+                self._count(below)
+
+    # --- levels ----------------------------------------------------------------------------------
+
+    def _level(self, op: Op, needed: set[str]) -> Level:
+        if self._readers.get(id(op), 0) > 1 and not isinstance(op, Scan):
+            return self._over(*self._shared(op))
+        match op:
+            case Scan():
+                return self._scan(op)
+            case Map():
+                return self._map(op, needed)
+        return self._over(*self._node(op, needed))
+
+    def _shared(self, op: Op) -> tuple[Node, list[Column]]:
+        """An operation with several readers is one node, with all of its columns."""
+        if id(op) not in self._done:
+            needed = {c.name for c in op.columns}
+            if isinstance(op, Map):
+                node = self._seal(self._map(op, needed), [(c.name, c) for c in op.columns])
+                self._done[id(op)] = (node, list(op.columns))
+            else:
+                self._done[id(op)] = self._node(op, needed)
+        return self._done[id(op)]
+
+    def _node(self, op: Op, needed: set[str]) -> tuple[Node, list[Column]]:
+        match op:
+            case Given():
+                return self._given(op)
+            case Product():
+                return self._product(op, needed)
+            case Group():
+                return self._group(op)
+            case Stack():
+                return self._stack(op)
+            case Parted():
+                return self._parted(op)
+        raise TypeError(op)
+
+    def _over(self, node: Node, columns: list[Column]) -> Level:
+        """A new statement over a node whose columns have these columns' names."""
+        shown = visible_schema(node.schema)
+        carried = self._ctx.binder.column_types(shown)
+        types = [c.type for c in columns]
+        hidden = [n for n in node.schema.names if is_hidden(n) and n != WINDOW_END]
+        return Level(
+            node, read_with_types(shown.names, types, carried),
+            {c.name: exp.column(exp.to_identifier(n, quoted=True), table=_IN.copy()) for c, n in zip(columns, shown.names, strict=True)},
+            {n: exp.column(n, table=_IN.copy()) for n in hidden},
+            labels={n: c.label for c, n in zip(columns, shown.names, strict=True)},
+        )  # fmt: skip
+
+    def _scan(self, op: Scan) -> Level:
+        level = self._over(Read(op.relation), op.columns)
+        level.labels = {}
+        return level
+
+    def _map(self, op: Map, needed: set[str]) -> Level:
+        items = [(c, e) for c, e in op.items if c.name in needed or (op.checked is c)]
+        below = used([*(e for _, e in items), *op.where, *(j for j in op.joins)])
+        below |= {op.checked.name} if op.checked is not None else set()
+        if op.keeps:
+            below |= needed
+        level = self._level(op.input, below - {c.name for c, _ in op.joined})
+        if op.joins:
+            if any(not _is_trivial(e) for e in level.columns.values()) or level.checked is not None:
+                level = self._nested(level, below)
+            level.joins += [self._put_in(j, level) for j in op.joins]
+            level.columns |= {c.name: e for c, e in op.joined}
+        level.caches += op.caches
+        expressions = [*(e for _, e in items), *op.where]
+        if any(not _is_trivial(level.columns[n]) for n in used(expressions) if n in level.columns):
+            level = self._nested(level, below)
+        level.where += [self._put_in(w, level) for w in op.where]
+        made = {c.name: self._put_in(e, level) for c, e in items}
+        level.columns = {**(level.columns if op.keeps else {}), **made}
+        if op.checked is not None:
+            level.checked = level.columns[op.checked.name]
+        if op.sign:
+            level.hidden = {n: e for n, e in level.hidden.items() if n != WEIGHT}
+            level.hidden[WEIGHT] = exp.cast(exp.Literal.number(op.sign), "BIGINT")
+        if op.rule:
+            level.rules.append(op.rule)
+        return level
+
+    def _nested(self, level: Level, needed: set[str]) -> Level:
+        """The statement so far as the source of another."""
+        items = [(n, e) for n, e in level.columns.items() if n in needed or not needed]
+        select = level.select(items or list(level.columns.items())[:1] or [("_sm_none", exp.Literal.number(1))])
+        hidden = {n: exp.column(n, table=_IN.copy()) for n in level.hidden}
+        nested = Level(
+            level.node, exp.Subquery(this=select),
+            {n: exp.column(exp.to_identifier(n, quoted=True), table=_IN.copy()) for n, _ in items},
+            hidden, caches=level.caches, labels=level.labels, rules=level.rules,
+        )  # fmt: skip
+        if level.checked is not None:
+            nested.checked = exp.Anonymous(
+                this="make_timestamp", expressions=[exp.column(WINDOW_END, table=_IN.copy())]
+            )
+        return nested
+
+    def _put_in(self, node: exp.Expr, level: Level) -> exp.Expr:
+        """Columns of the operation become what they are in the statement."""
+
+        def change(n: exp.Expr) -> exp.Expr:
+            if isinstance(n, exp.Column) and not n.table and n.name in level.columns:
+                return level.columns[n.name].copy()
+            return n
+
+        return node.copy().transform(change)
+
+    # --- nodes -----------------------------------------------------------------------------------
+
+    def _seal(self, level: Level, items: Sequence[tuple[str, Column]], extra: dict[str, exp.Expr] | None = None) -> Compute:
+        if extra:
+            level = replace(level, hidden={**extra, **level.hidden})
+        select = level.select([(n, level.columns[c.name]) for n, c in items])
+        return self._compute(level, select, [n for n, _ in items], [c.type for _, c in items])
+
+    def _compute(self, level: Level, select: exp.Select, names: list[str], types: list[str]) -> Compute:
+        timed = with_clock(select)
+        sql = timed.sql("duckdb")
+        node = level.node
+        source = EmptyTable(
+            INPUT, typed_columns(node.schema.names, self._ctx.binder.column_types(node.schema))
+        )
+        bound = self._ctx.bind(select, [source])
+        hidden = tuple(bound.names[len(names) :])
+        return Compute(
+            input=node, sql=sql, visible=tuple(names), hidden=hidden, schema=bound.schema,
+            types=tuple(bound.types[: len(names)]), caches=tuple(dict.fromkeys(c.id for c in level.caches)),
+            is_windowed=level.checked is not None, rule=", ".join(level.rules), probe_sql=probe_sql(timed),
+            labels=level.labels, reads_clock=CLOCK in sql,
+        )  # fmt: skip
+
+    def _sealed(self, op: Op, columns: Sequence[Column]) -> Compute:
+        """The operation as a node with exactly these columns."""
+        return self._seal(self._level(op, {c.name for c in columns}), [(c.name, c) for c in columns])
+
+    def _given(self, op: Given) -> tuple[Node, list[Column]]:
+        select = op.select.copy()
+        if not op.columns:
+            select = exp.select("1 AS _sm_one")
+        bound = self._ctx.binder.columns(select.sql("duckdb"))
+        columns = op.columns or [self._ctx.names.new("_sm_one", bound.types[0])]
+        schema = pa.schema([*(f.with_name(c.name) for f, c in zip(bound.schema, columns, strict=True)), SEQ_FIELD])
+        return Constant(select.sql("duckdb"), schema, bound.types), list(columns)
+
+    def _stack(self, op: Stack) -> tuple[Node, list[Column]]:
+        parts = []
+        for p in op.parts:
+            own = p.columns
+            level = self._level(p, {c.name for c in own})
+            parts.append(self._seal(level, [(c.name, o) for c, o in zip(op.columns, own, strict=True)]))
+        shown = visible_schema(parts[0].schema)
+        hidden = [SEQ_FIELD]
+        if all(LATE_BY in p.schema.names for p in parts):
+            hidden.append(LATE_FIELD)
+        if any(WEIGHT in p.schema.names for p in parts):
+            hidden.append(WEIGHT_FIELD)
+        return Union(tuple(parts), pa.schema([*shown, *hidden]), parts[0].types), list(op.columns)
+
+    def _group(self, op: Group) -> tuple[Node, list[Column]]:
+        inputs = {c.name: c for c in op.input.columns}
+        wanted = [k.name for _, k in op.keys]
+        for c in op.calls:
+            wanted += [n for n in inputs if _mentions(c.call.name, n)]
+        columns = [inputs[n] for n in dict.fromkeys(wanted)] or op.input.columns[:1]
+        level = self._level(op.input, {c.name for c in columns} | ({op.end.name} if op.end else set()))
+        if not columns:
+            one = self._ctx.names.new("_sm_one", "INTEGER")
+            level.columns[one.name] = exp.Literal.number(1)
+            columns = [one]
+        extra = {WINDOW_END: _micros(level.columns[op.end.name])} if op.end and level.checked is None else None
+        if op.end is not None and level.checked is not None:
+            level.checked = level.columns[op.end.name]
+        before = self._seal(level, [(c.name, c) for c in columns], extra)
+        return self._aggregate(op, before), [*(c for c, _ in op.keys), *(c.column for c in op.calls)]
+
+    def _aggregate(self, op: Group, before: Compute) -> Aggregate:
+        binder = self._ctx.binder
+        carried = binder.column_types(before.schema)
+        names = before.schema.names
+        types = [*before.types, *carried[len(before.types) :]]
+        source = read_with_types(names, types, carried).sql("duckdb")
+        table = [EmptyTable(INPUT, typed_columns(names, carried))]
+        keys = [k.name for _, k in op.keys]
+        if op.end is not None:
+            keys.append(WINDOW_END)
+        group = f" GROUP BY {', '.join(keys)}" if keys else ""
+
+        def made(call: Call) -> Call:
+            state = f"SELECT {call.state_sql} AS s FROM {source}{group}"
+            return replace(call, is_mergeable=call.is_mergeable and binder.can_run(state, table))
+
+        calls = tuple(
+            made(Call(c.column.name, c.call.name, c.is_mergeable, c.shown)) for c in op.calls
+        )
+        shown = [k for k in keys if k != WINDOW_END]
+        items = ", ".join([*shown, *(f"{c.sql} AS {c.name}" for c in calls)]) or "1 AS _sm_none"
+        grouped = binder.columns(f"SELECT {items} FROM {source}{group}", table)
+        hidden = [SEQ_FIELD, *([WEIGHT_FIELD] if op.emit == "changes" else [])]
+        return Aggregate(
+            input=before, keys=tuple(keys), calls=calls, schema=pa.schema([*grouped.schema, *hidden]), types=grouped.types,
+            input_sql=source, input_columns=tuple(names), emit=op.emit, is_windowed=op.end is not None,
+            lateness_us=op.input.lateness_us, is_input_changelog=WEIGHT in names,
+        )  # fmt: skip
+
+    def _parted(self, op: Parted) -> tuple[Node, list[Column]]:
+        parts = []
+        for input_op, keys in zip(op.inputs, op.keys, strict=True):
+            node = self._sealed(input_op, input_op.columns)
+            columns = [*(c.name for c in input_op.columns), *([SEQ] if op.by_arrival else [])]
+            types = [*node.types, *(["BIGINT"] if op.by_arrival else [])]
+            parts.append(Part(node, tuple(columns), tuple(types), tuple(k.name for k in keys)))
+        keyed = [f"{sql} AS {PARTITION}{i}" for i, sql in enumerate(op.key_sql)]
+        items = ", ".join([*keyed, *(f"{sql} AS {c.name}" for c, sql in op.items)])
+        text = f"SELECT {items} {op.body}"
+        tables = []
+        for i, part in enumerate(parts):
+            tables.append(EmptyTable(f"_sm_i{i}", typed_columns(part.columns, part.types)))
+        bound = self._ctx.bind_text(text, tables)
+        cut = len(keyed)
+        shown = list(bound.schema)[cut:]
+        sql = text.replace("{", "{{").replace("}", "}}")
+        for i in range(len(parts)):
+            sql = sql.replace(f"_sm_i{i}", f"{{{i}}}")
+        for (c, _), t in zip(op.items, bound.types[cut:], strict=True):
+            c.type = t
+        schema = pa.schema([*shown, SEQ_FIELD, WEIGHT_FIELD])
+        node = Partition(tuple(parts), sql, schema, bound.types[cut:], bound.types[:cut], op.rule)
+        return node, [c for c, _ in op.items]
+
+    def _product(self, op: Product, needed: set[str]) -> tuple[Node, list[Column]]:
+        asked = used([*op.where, *(j.args["on"] for j in op.joins)])
+        for leg in op.legs:
+            asked |= used([e for e in (leg.touched, leg.late_us, leg.forget_us) if e is not None])
+        sides: list[Side] = []
+        place: dict[str, int] = {}
+        shown: list[Column] = []
+        for i, leg in enumerate(op.legs):
+            columns = [c for c in leg.op.columns if c.name in asked or (leg.is_shown and c.name in needed)] or leg.op.columns[:1]
+            if leg.is_shown:
+                shown += [c for c in columns if c.name in needed]
+            place |= {c.name: i for c in columns}
+            node = self._sealed(leg.op, columns)
+            sides.append(self._side(leg, node, columns))
+        if not shown:
+            shown = [c for c in op.legs[0].op.columns if c.name in place][:1]
+        sides = [replace(s, touched=self._located(leg.touched, place)) for s, leg in zip(sides, op.legs, strict=True)]
+        select = exp.select("1")
+        select.set("from_", exp.From(this=exp.alias_(exp.to_table("_sm_s0"), "t0", table=True)))
+        for i, j in enumerate(op.joins):
+            copied = j.copy()
+            copied.set("this", exp.alias_(exp.to_table(f"_sm_s{i + 1}"), f"t{i + 1}", table=True))
+            copied.set("on", self._place(j.args["on"], place))
+            select.append("joins", copied)
+        for w in op.where:
+            select.where(self._place(w, place), copy=False)
+        text = select.sql("duckdb").partition(" FROM ")[2]
+        from_sql = text.replace("{", "{{").replace("}", "}}")
+        for i in range(len(sides)):
+            from_sql = from_sql.replace(f"_sm_s{i} ", f"{{{i}}} ")
+        fields = [sides[place[c.name]].input.schema.field(c.name) for c in shown]
+        hidden = [SEQ_FIELD]
+        if op.has_watermark:
+            hidden.append(LATE_FIELD)
+        if op.is_changelog:
+            hidden.append(WEIGHT_FIELD)
+        types = tuple(dict(zip(s.columns, s.types, strict=True))[c.name] for c in shown for s in [sides[place[c.name]]])
+        seq_sides = tuple(i for i, leg in enumerate(op.legs) if leg.is_shown)
+        node = Join(
+            tuple(sides), from_sql, tuple(c.name for c in shown), seq_sides, pa.schema([*fields, *hidden]), types,
+            rule="join", bound=op.bound,
+        )  # fmt: skip
+        return node, shown
+
+    def _side(self, leg: Leg, node: Compute, columns: list[Column]) -> Side:
+        late = leg.late_us.sql("duckdb") if leg.late_us is not None else ""
+        forget = leg.forget_us.sql("duckdb") if leg.forget_us is not None else ""
+        return Side(node, tuple(c.name for c in columns), node.types, leg.is_linear, "", late, forget)
+
+    def _located(self, touched: exp.Expr | None, place: dict[str, int]) -> str:
+        return "" if touched is None else self._place(touched, place).sql("duckdb")
+
+    @staticmethod
+    def _place(node: exp.Expr, place: dict[str, int]) -> exp.Expr:
+        """Columns with the side that they are of."""
+
+        def change(n: exp.Expr) -> exp.Expr:
+            if isinstance(n, exp.Column) and not n.table and n.name in place:
+                return exp.column(n.this.copy(), table=f"t{place[n.name]}")
+            return n
+
+        return node.copy().transform(change)
+
+
+def _is_trivial(e: exp.Expr) -> bool:
+    return isinstance(e, exp.Column)
+
+
+def _mentions(sql: str, name: str) -> bool:
+    return re.search(rf"\b{name}\b", sql) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -11,30 +12,40 @@ from stream_magic.language.binder import Binder, EmptyTable, typed_columns
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
-from stream_magic.planner.windows import Tumble, read_tumble, window_call
+from stream_magic.planner.windows import WindowCall, read_window, window_call
+
+PLACE = "sm_place"  # meta of a window function in FROM: the name that stands for it when text is bound
 
 
 @dataclass
 class References:
-    """The relations of a query, and its text with `TUMBLE(...)` replaced by names of the same length.
+    """The relations of a query, and its text with window functions replaced by names of the same length.
 
     Attributes:
         body: the query's text; offsets are those of the cell, less the query's start.
         relations: by id.
         windows: by the schema that stands for them in `body`.
-        tumbles: by the id() of the AST node.
+        empty: what the binder needs to know.
     """
 
     body: str
     relations: dict[str, Relation] = field(default_factory=dict)
-    windows: dict[str, Tumble] = field(default_factory=dict)
-    tumbles: dict[int, Tumble] = field(default_factory=dict)
+    windows: dict[str, WindowCall] = field(default_factory=dict)
+    empty: dict[str, EmptyTable] = field(default_factory=dict)
 
     def empty_tables(self) -> list[EmptyTable]:
-        """What the binder needs to know."""
-        tables = {t.sql_name: t for t in map(_empty_table, self.relations.values())}
-        windows = [_empty_window(t, name) for name, t in self.windows.items()]
-        return [*tables.values(), *windows]
+        return list(self.empty.values())
+
+    def bindable(self, query: exp.Query) -> exp.Query:
+        """A copy that DuckDB can bind over `empty_tables`."""
+        copied: exp.Query = query.copy()
+        for table in list(copied.find_all(exp.Table)):
+            place = table.meta.get(PLACE)
+            if place is not None:
+                name = exp.table_(self.windows[place].name, db=place, quoted=True)
+                name.set("alias", table.args.get("alias"))
+                table.replace(name)
+        return copied
 
 
 def find_references(query: Query, catalog: Catalog, binder: Binder) -> References:
@@ -52,16 +63,52 @@ def find_references(query: Query, catalog: Catalog, binder: Binder) -> Reference
             _refuse_function(table, span.text)
             relation = catalog.find(table_name(table), span_of(table, span.text))
             found.relations[relation.id] = relation
+            empty = _empty_table(relation)
+            found.empty[empty.sql_name] = empty
             continue
-        tumble = read_tumble(call, span.text, catalog, binder)
-        found.tumbles[id(table)] = tumble
-        schema_name = f"w{number}"
-        found.windows[schema_name] = tumble
-        place = span_of(call, span.text)
-        start, end = place.start - span.start, place.end - span.start
-        name = _empty_window(tumble, schema_name).sql_name
+        place = f"_sm_w{number}"
+        columns = _columns_of(call, query.ast, found, catalog, binder, span.text)
+        window = read_window(call, columns, span.text, binder)
+        if isinstance(columns, Relation):
+            found.relations[columns.id] = columns
+        table.meta[PLACE] = place
+        found.windows[place] = window
+        found.empty[place] = EmptyTable(
+            window.name, typed_columns(*window.shown), place, window.shown[0]
+        )
+        at = span_of(call, span.text)
+        start, end = at.start - span.start, at.end - span.start
+        name = found.empty[place].sql_name
         found.body = found.body[:start] + name.ljust(end - start) + found.body[end:]
     return found
+
+
+def _columns_of(
+    call: exp.Anonymous, ast: exp.Query, found: References, catalog: Catalog, binder: Binder, text: str
+) -> Relation | EmptyTable:  # fmt: skip
+    """What a window function reads: a relation, or a CTE before it."""
+    arg = call.expressions[0] if call.expressions else None
+    name = ".".join(p.name for p in arg.parts) if isinstance(arg, exp.Column) else ""
+    for cte in ast.find_all(exp.CTE):
+        if cte.alias.lower() == name.lower():
+            return _empty_cte(cte, ast, found, binder)
+    return catalog.find(name, span_of(arg, text)) if name else EmptyTable("", "SELECT 1")
+
+
+def _empty_cte(cte: exp.CTE, ast: exp.Query, found: References, binder: Binder) -> EmptyTable:
+    """A CTE's columns: what DuckDB says of it, with the CTEs before it."""
+    before: list[exp.CTE] = []
+    for other in ast.find_all(exp.CTE):
+        if other is cte:
+            break
+        before.append(other)
+    query = found.bindable(cte.this)
+    for other in before:
+        query = query.with_(other.alias, as_=found.bindable(other.this), copy=False)
+    columns = binder.columns(query.sql("duckdb"), found.empty_tables())
+    names = [c.name for c in cte.args["alias"].args.get("columns") or []]
+    names += columns.names[len(names) :]
+    return EmptyTable(cte.alias, typed_columns(names, columns.types), "", tuple(names))
 
 
 def _refuse_function(table: exp.Table, text: str) -> None:
@@ -70,14 +117,14 @@ def _refuse_function(table: exp.Table, text: str) -> None:
         return
     raise PlanError(
         "SM3052",
-        "FROM takes streams, tables and caches, and no other functions than TUMBLE(...)",
+        "FROM takes streams, tables and caches, and no other functions than windows: TUMBLE(...), HOP(...)",
         hint="for files write CREATE SOURCE or CREATE CACHE n WITH (connector = 'file', path = '...')",
         span=span_of(table, text),
     )
 
 
 def table_items(ast: exp.Expr) -> list[exp.Table]:
-    """All tables of a query but its CTEs."""
+    """All tables of a query but its CTEs, in the order in which they are written."""
     ctes = {c.alias.lower() for c in ast.find_all(exp.CTE)}
     tables = list(ast.find_all(exp.Table))
     return [t for t in tables if window_call(t) or not _is_cte(t, ctes)]
@@ -95,14 +142,9 @@ def table_name(table: exp.Expr) -> str:
     return ".".join(p.name for p in table.parts) if isinstance(table, exp.Table) else ""
 
 
+
+
 def _empty_table(relation: Relation) -> EmptyTable:
     schema_name, _, name = relation.name.rpartition(".")
     names = tuple(relation.schema.names)
     return EmptyTable(name, typed_columns(names, relation.types), schema_name, names)
-
-
-def _empty_window(tumble: Tumble, schema_name: str) -> EmptyTable:
-    inner = typed_columns(tumble.relation.schema.names, tumble.relation.types)
-    names = (*tumble.relation.schema.names, "window_start", "window_end")
-    select = tumble.sql(f"({inner})", with_end_us=False)
-    return EmptyTable(tumble.relation.name.rpartition(".")[2], select, schema_name, names)

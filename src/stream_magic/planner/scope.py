@@ -1,100 +1,144 @@
-"""What stands in FROM of one SELECT: the stream, the caches, and the way hidden columns travel.
-
-A query has one stream for now; caches are looked up beside it. The stream's columns that belong to
-the engine (arrival number, watermark, weight, window end) are selected along at every level and
-kept out of every `*`.
-"""
+"""What names mean in one SELECT: the items of its FROM clause, and those of the SELECT around it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from stream_magic.core.change import LATE_BY, SEQ, WEIGHT
-from stream_magic.language.catalog import Relation
-from stream_magic.planner.nodes import WINDOW_END, Aggregate, Read
+from stream_magic.planner.logical import Column
+
+OUTER = "sm_outer"  # meta of a column that belongs to the SELECT around
 
 
 @dataclass
-class Flow:
-    """A stream on its way through a query.
+class Item:
+    """One item of FROM: its alias (and schema, `errors.x`), and its columns."""
+
+    alias: str
+    columns: list[Column]
+    schema_name: str = ""
+    hidden: set[str] = field(default_factory=set)  # names that USING gave to an earlier item
+
+    def find(self, label: str) -> Column | None:
+        return next((c for c in self.columns if c.label.lower() == label.lower()), None)
+
+
+@dataclass
+class Scope:
+    """Names of one SELECT.
 
     Attributes:
-        node: what `_in` stands for.
-        item: reads `_in`, as something that may stand in FROM (without alias).
-        name: how it is called where no alias is given.
-        is_changelog: its rows have weights.
-        has_watermark: its rows carry the watermark that judges them.
-        time_columns: names that hold the watermarked time, lower case.
-        window_columns: names of window_start and window_end, lower case, while windows can close.
-        is_windowed: rows carry the window's end.
-        lateness_us: allowed lateness of the source.
-        detail: what happened so far, for the flow graph.
-        labels: what users call the columns that the planner named.
+        items: in the order of FROM.
+        merged: names that USING made one column of, lower case, and what they are.
+        parent: the scope around a subquery.
+        outer: columns of the parent that were met here.
     """
 
-    node: Read | Aggregate
-    item: exp.Expr
-    name: str
-    is_changelog: bool
-    has_watermark: bool
-    lateness_us: int
-    time_columns: set[str] = field(default_factory=set)
-    window_columns: set[str] = field(default_factory=set)
-    is_windowed: bool = False
-    caches: list[Relation] = field(default_factory=list)
-    detail: list[str] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    merged: dict[str, exp.Expr] = field(default_factory=dict)
+    parent: Scope | None = None
+    outer: dict[str, Column] = field(default_factory=dict)
 
-    @property
-    def hidden(self) -> list[str]:
-        """The engine's columns that it carries."""
-        names = [SEQ]
-        if self.has_watermark:
-            names.append(LATE_BY)
-        if self.is_windowed:
-            names.append(WINDOW_END)
-        if self.is_changelog:
-            names.append(WEIGHT)
-        return names
+    def columns(self) -> list[Column]:
+        return [c for i in self.items for c in i.columns]
+
+    def shown(self) -> list[tuple[str, exp.Expr]]:
+        """What `*` stands for: names and expressions."""
+        found: list[tuple[str, exp.Expr]] = []
+        for item in self.items:
+            for c in item.columns:
+                if c.label.lower() not in item.hidden:
+                    found.append((c.label, self.merged.get(c.label.lower(), c.ref).copy()))
+        return found
+
+    def of_item(self, alias: str) -> list[tuple[str, exp.Expr]] | None:
+        """What `alias.*` stands for."""
+        for item in self.items:
+            if item.alias.lower() == alias.lower():
+                return [(c.label, c.ref) for c in item.columns]
+        return None
+
+    def has(self, label: str) -> bool:
+        return any(i.find(label) for i in self.items)
+
+    def resolve(self, parts: list[exp.Identifier]) -> exp.Expr | None:
+        """`o.after.x` as an expression over column names; None if nothing here has that name."""
+        names = [p.name for p in parts]
+        for used, column in self._candidates(names):
+            rest = [exp.to_identifier(p.name, quoted=True) for p in parts[used:]]
+            head = column.copy()
+            return exp.Dot.build([head, *rest]) if rest else head
+        if self.parent is not None:
+            found = self.parent.resolve(parts)
+            if found is not None:
+                self._note_outer(found)
+            return found
+        return None
+
+    def _candidates(self, names: list[str]) -> list[tuple[int, exp.Expr]]:
+        found: list[tuple[int, exp.Expr]] = []
+        if len(names) > 2:
+            for item in self.items:
+                if item.schema_name and [item.schema_name.lower(), item.alias.lower()] == [n.lower() for n in names[:2]]:  # fmt: skip
+                    found += [(3, c.ref) for c in [item.find(names[2])] if c]
+        if len(names) > 1:
+            for item in self.items:
+                if item.alias.lower() == names[0].lower():
+                    found += [(2, c.ref) for c in [item.find(names[1])] if c]
+        key = names[0].lower()
+        if key in self.merged:
+            found.append((1, self.merged[key]))
+        else:
+            found += [(1, c.ref) for i in self.items for c in [i.find(key)] if c]
+        return found
+
+    def _note_outer(self, found: exp.Expr) -> None:
+        """Marks columns of the parent, and remembers them."""
+        assert self.parent is not None  # noqa: S101  # only called with one
+        known = {c.name: c for c in self.parent.columns()} | self.parent.outer
+        for column in found.find_all(exp.Column):
+            column.meta[OUTER] = True
+            self.outer[column.name] = known[column.name]
 
 
-def carry(select: exp.Select, flow: Flow, alias: str) -> None:
-    """Adds the flow's hidden columns to a SELECT, and keeps them out of its stars. In place."""
-    stars = [s for s in select.expressions if s.is_star]
-    for star in stars:
-        inner = star.this if isinstance(star, exp.Column) else star
-        if isinstance(star, exp.Column) and star.table.lower() != alias.lower():
-            continue
-        excluded = [*(inner.args.get("except_") or []), *(exp.column(h) for h in flow.hidden)]
-        inner.set("except_", excluded)
-    for name in flow.hidden:
-        column = exp.column(name, table=exp.to_identifier(alias, quoted=True))
-        select.append("expressions", exp.alias_(column, name))
+def resolve_all(
+    node: exp.Expr, scope: Scope, unknown: Callable[[exp.Column], exp.Expr]
+) -> exp.Expr:
+    """A copy in which every column is one of the scope's; subqueries are left as they are."""
+
+    def replace(n: exp.Expr) -> exp.Expr:
+        for name, value in list(n.args.items()):
+            if isinstance(value, exp.Expr):
+                n.set(name, change(value))
+            elif isinstance(value, list):
+                n.set(name, [change(v) if isinstance(v, exp.Expr) else v for v in value])
+        return n
+
+    def change(n: exp.Expr) -> exp.Expr:
+        if isinstance(n, exp.Query):
+            return n
+        if isinstance(n, exp.Column) and not n.is_star:
+            found = scope.resolve(list(n.parts))
+            result = found if found is not None else unknown(n)
+            result.meta.update({k: v for k, v in n.meta.items() if k not in result.meta})
+            return result
+        if isinstance(n, exp.Dot):
+            return _dotted(n, scope, replace)
+        return replace(n)
+
+    return change(node.copy())
 
 
-def project_names(select: exp.Select, names: set[str], alias: str) -> set[str]:
-    """Which output columns of a SELECT are these columns of the stream, unchanged. Lower case."""
-    found: set[str] = set()
-    for item in select.expressions:
-        if item.is_star:
-            inner = item.this if isinstance(item, exp.Column) else item
-            if isinstance(item, exp.Column) and item.table.lower() != alias.lower():
-                continue
-            changed = [*(inner.args.get("except_") or []), *(inner.args.get("rename") or [])]
-            dropped = {e.name.lower() for e in changed} | {e.this.name.lower() for e in changed}
-            dropped |= {e.alias.lower() for e in inner.args.get("replace") or []}
-            found |= names - dropped
-            continue
-        column = item.this if isinstance(item, exp.Alias) else item
-        if is_stream_column(column, names, alias):
-            found.add(item.alias_or_name.lower())
-    return found
-
-
-def is_stream_column(node: exp.Expr, names: set[str], alias: str) -> bool:
-    """True for one of these columns of the stream itself, not of a cache beside it."""
-    if not isinstance(node, exp.Column) or node.name.lower() not in names:
-        return False
-    return len(node.parts) == 1 or (len(node.parts) == 2 and node.table.lower() == alias.lower())
+def _dotted(node: exp.Dot, scope: Scope, otherwise: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """More than four parts are a Dot over a column; anything else is a field of an expression."""
+    root: exp.Expr = node
+    while isinstance(root, exp.Dot):
+        root = root.this
+    parts = list(node.parts)
+    if isinstance(root, exp.Column) and all(isinstance(p, exp.Identifier) for p in parts):
+        found = scope.resolve([p for p in parts if isinstance(p, exp.Identifier)])
+        if found is not None:
+            return found
+    return otherwise(node)

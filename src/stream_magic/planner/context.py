@@ -1,0 +1,125 @@
+"""What all parts of the planner share while one query is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+from sqlglot import exp
+
+from stream_magic.errors import PlanError, Span
+from stream_magic.language.binder import Binder, Columns, EmptyTable, explained, typed_columns
+from stream_magic.language.catalog import Catalog
+from stream_magic.language.spans import span_of
+from stream_magic.language.statements import Query
+from stream_magic.planner.aggregates import AggregateFinder
+from stream_magic.planner.clock import CLOCK_TABLE, with_clock
+from stream_magic.planner.logical import Column, Names, Op
+from stream_magic.planner.references import References
+from stream_magic.planner.volatile import VolatileFinder
+
+_ROW = "_sm_row"
+
+
+@dataclass(frozen=True)
+class Cte:
+    """A WITH item: the query, and the ones that it may read."""
+
+    query: exp.Query
+    columns: tuple[str, ...]
+    around: Ctes
+
+
+Ctes = dict[str, Cte]
+
+
+@dataclass
+class Result:
+    """A planned SELECT: an operation, and which of its columns the user sees, in order.
+
+    Attributes:
+        keys: the grouping columns among them, or None if it does not group.
+        links: for a correlated subquery, its columns and the outer expressions that they equal.
+        residual: further conditions of a correlated subquery, over its columns and outer ones.
+        is_single: it gives exactly one row (for each value of its links).
+        empty: what its columns are over no input, as SQL; only of a single row.
+    """
+
+    op: Op
+    columns: list[Column]
+    keys: tuple[str, ...] | None = None
+    links: list[tuple[Column, exp.Expr]] = field(default_factory=list)
+    residual: list[exp.Expr] = field(default_factory=list)
+    is_single: bool = False
+    empty: dict[str, exp.Expr] = field(default_factory=dict)
+
+
+@dataclass
+class Context:
+    """The query, the catalogue, the binder, and what was found out on the way."""
+
+    query: Query
+    catalog: Catalog
+    binder: Binder
+    found: References
+    names: Names = field(default_factory=Names)
+    warnings: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    shared: dict[int, Result] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.finder = AggregateFinder(self.binder.aggregate_names())
+        self.volatile = VolatileFinder(self.binder.volatile_names())
+
+    @property
+    def text(self) -> str:
+        return self.query.span.text
+
+    def span(self, node: exp.Expr | None) -> Span:
+        return self.query.span if node is None else span_of(node, self.text)
+
+    def refuse(self, code: str, what: str, hint: str, node: exp.Expr | None = None) -> PlanError:
+        return PlanError(code, what, hint=hint or None, span=self.span(node))
+
+    def types(self, expressions: Sequence[exp.Expr], columns: Sequence[Column]) -> tuple[str, ...]:
+        """DuckDB types of expressions over these columns.
+
+        Raises:
+            PlanError: SM3099, DuckDB does not take what the planner made of the query.
+        """
+        if not expressions:
+            return ()
+        select = exp.select(*(exp.alias_(e.copy(), f"x{i}") for i, e in enumerate(expressions)))
+        return self.bind(select.from_(_ROW), [self.row(columns)]).types
+
+    def row(self, columns: Sequence[Column], name: str = _ROW) -> EmptyTable:
+        """A table of these columns without rows."""
+        if not columns:
+            return EmptyTable(name, "SELECT 1 AS _sm_none LIMIT 0")
+        unique = {c.name: c for c in columns}.values()
+        return EmptyTable(name, typed_columns([c.name for c in unique], [c.type for c in unique]))
+
+    def bind(self, select: exp.Select, tables: list[EmptyTable]) -> Columns:
+        """Names and types of a SELECT that the planner wrote; caches may be read in it."""
+        return self.bind_text(with_clock(select).sql("duckdb"), tables)
+
+    def bind_text(self, sql: str, tables: list[EmptyTable]) -> Columns:
+        """Names and types of SQL that the planner wrote.
+
+        Raises:
+            PlanError: SM3099, DuckDB does not take it.
+        """
+        caches = [
+            EmptyTable(r.id, typed_columns(r.schema.names, r.types), "caches")
+            for r in self.catalog
+            if r.kind == "cache"
+        ]
+        try:
+            return self.binder.columns(sql, [*tables, *caches, CLOCK_TABLE])
+        except duckdb.Error as e:
+            raise PlanError(
+                "SM3099", f"this query cannot be kept up to date yet: {explained(e)}",
+                hint="cut it in two: a CREATE STREAM that computes the columns, and one that reads it",
+                span=self.query.span,
+            ) from None  # fmt: skip

@@ -1,0 +1,344 @@
+"""FROM: its items one after the other, each joined to what stands before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from stream_magic.language.catalog import Relation
+from stream_magic.planner.context import Ctes
+from stream_magic.planner.joins import join
+from stream_magic.planner.logical import Column, Given, Map, Op, Scan
+from stream_magic.planner.references import PLACE, table_name
+from stream_magic.planner.scope import Item, Scope
+from stream_magic.planner.windows import WindowCall
+
+if TYPE_CHECKING:
+    from stream_magic.planner.block import Blocks
+
+
+class FromClause:
+    """Reads the FROM clause of one SELECT: gives an operation and fills a scope."""
+
+    def __init__(self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None) -> None:
+        self._blocks = blocks
+        self._ctx = blocks.ctx
+        self._select = select
+        self._ctes = ctes
+        self.scope = Scope(parent=parent)
+        self._op: Op | None = None
+        self._waiting: list[tuple[Item, Relation, exp.Join | None]] = []  # caches before any stream
+
+    def read(self) -> Op:
+        clause = self._select.args.get("from_")
+        if clause is None:
+            return Given([], select=exp.select("1"))
+        joins: list[exp.Join] = self._select.args.get("joins") or []
+        self._add(clause.this, None)
+        for j in joins:
+            self._add(j.this, j)
+        if self._op is None:
+            names = ", ".join(r.name for _, r, _ in self._waiting)
+            raise self._ctx.refuse(
+                "SM3015", f"a continuous query reads a stream, and {names} is none",
+                "join the cache to a stream, or use app.sql(...) for a snapshot", clause,
+            )  # fmt: skip
+        return self._op
+
+    # --- items -----------------------------------------------------------------------------------
+
+    def _add(self, node: exp.Expr, j: exp.Join | None) -> None:
+        if isinstance(node, exp.Unnest) or (isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)):
+            self._unnest(node, j)
+            return
+        cache = self._cache_of(node)
+        if cache is not None:
+            self._lookup(node, cache, j)
+            return
+        nested = node.args.get("joins") if isinstance(node, exp.Table | exp.Subquery) else None
+        if nested or (isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table)):
+            self._brackets(node, j)
+            return
+        is_lateral = isinstance(node, exp.Lateral) or self._op is not None
+        inner = node.this if isinstance(node, exp.Lateral) else node
+        op, item, links = self._item(node, inner, is_lateral=is_lateral)
+        self._join(op, item, j, links)
+
+    def _item(self, node: exp.Expr, inner: exp.Expr, *, is_lateral: bool) -> tuple[Op, Item, list[tuple[Column, exp.Expr]]]:  # fmt: skip
+        if isinstance(inner, exp.Subquery):
+            around = self.scope if is_lateral else self.scope.parent
+            result = self._blocks.query(inner.this, self._ctes, around)
+            return result.op, self._named(node, result.columns, node.alias or "_q"), result.links
+        if isinstance(inner, exp.Values):
+            op = self._blocks.values(inner)
+            return op, self._named(node, op.columns, inner.alias or "valueslist"), []
+        if not isinstance(inner, exp.Table):
+            raise self._ctx.refuse("SM3012", f"{type(inner).__name__.upper()} in FROM has no incremental rule", "", node)
+        self._check_item(inner)
+        place = inner.meta.get(PLACE)
+        if place is not None:
+            op = self._window(self._ctx.found.windows[place], inner)
+            return op, self._named(inner, op.columns, inner.alias or self._ctx.found.windows[place].name), []
+        name = table_name(inner)
+        if name.lower() in self._ctes:
+            result = self._blocks.cte(name.lower(), self._ctes)
+            return result.op, self._named(inner, result.columns, inner.alias or name), []
+        relation = self._ctx.catalog.find(name, self._ctx.span(inner))
+        op = self._blocks.scan(relation)
+        schema_name, _, short = relation.name.rpartition(".")
+        item = self._named(inner, op.columns, inner.alias or short)
+        item.schema_name = "" if inner.alias else schema_name
+        return op, item, []
+
+    def _check_item(self, table: exp.Table) -> None:
+        for clause, value in table.args.items():
+            if value and clause not in ("this", "alias", "db", "catalog", "joins"):
+                what = {"sample": "SAMPLE", "version": "FOR SYSTEM_TIME AS OF", "pivots": "PIVOT"}.get(clause, clause.upper())  # fmt: skip
+                code = {"sample": "SM3006", "pivots": "SM3007"}.get(clause, "SM3012")
+                hint = {
+                    "sample": "filter by a hash: WHERE hash(id) % 100 < 10",
+                    "pivots": "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')",
+                    "version": "write ASOF JOIN p ON p.key = o.key AND o.ts >= p.ts",
+                }.get(clause, "leave it out")
+                raise self._ctx.refuse(code, f"{what} is not supported in a continuous query yet", hint, table)
+
+    def _named(self, node: exp.Expr, columns: list[Column], alias: str) -> Item:
+        """The columns under the names that the alias gives them."""
+        given = node.args.get("alias")
+        renamed = [c.name for c in given.args.get("columns") or []] if isinstance(given, exp.TableAlias) else []
+        for column, label in zip(columns, renamed, strict=False):
+            column.label = label
+        return Item(alias, list(columns))
+
+    def _brackets(self, node: exp.Expr, j: exp.Join | None) -> None:
+        """`(a JOIN b ON ...)`: the joins inside come first."""
+        if j is not None and (j.side or j.kind not in ("", "INNER", "CROSS")):
+            raise self._ctx.refuse(
+                "SM3012", "an outer join of brackets is not supported yet", "write the inner join as a subquery: LEFT JOIN (SELECT ...) AS q", node
+            )  # fmt: skip
+        inner = node.this if isinstance(node, exp.Subquery) else node
+        joins = [*(inner.args.get("joins") or []), *(node.args.get("joins") or [] if node is not inner else [])]
+        bare = inner.copy()
+        bare.set("joins", None)
+        bare.meta.update(inner.meta)
+        self._add(bare, exp.Join(this=bare, kind="CROSS") if self._op is not None else None)
+        for other in joins:
+            self._add(other.this, other)
+        if j is not None and j.args.get("on") is not None:
+            self._filter(j.args["on"])
+
+    def _filter(self, condition: exp.Expr) -> None:
+        assert self._op is not None  # noqa: S101  # an item came before
+        op, where = self._blocks.condition(self._op, condition, self.scope, self._ctes)
+        self._op = Map(
+            list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, keeps=True, where=where
+        )  # fmt: skip
+
+    # --- joins -----------------------------------------------------------------------------------
+
+    def _join(self, op: Op, item: Item, j: exp.Join | None, links: list[tuple[Column, exp.Expr]]) -> None:
+        if self._op is None:
+            if j is not None and self._waiting:
+                self._after_caches(op, item, j)
+                return
+            self.scope.items.append(item)
+            self._op = op
+            return
+        assert j is not None  # noqa: S101  # the first item has no join
+        kind = self._kind(j)
+        condition = self._condition(item, j)
+        for inner, outer in links:
+            equal = exp.NullSafeEQ(this=outer.copy(), expression=inner.ref)
+            condition = equal if condition is None else exp.and_(condition, equal)
+        self._op = join(self._ctx, self._op, op, kind, condition, j)
+        self._ctx.details.append(f"{kind.lower()} join" if kind != "INNER" else "join")
+
+    def _kind(self, j: exp.Join) -> str:
+        side, kind, method = (str(x).upper() for x in (j.side, j.kind, j.method))
+        if "POSITIONAL" in (method, kind):
+            raise self._ctx.refuse("SM3018", "POSITIONAL JOIN has no incremental rule", "join by key", j)
+        if method == "ASOF":
+            if side not in ("", "LEFT"):
+                raise self._ctx.refuse("SM3012", f"ASOF {side} JOIN is not supported yet", "write ASOF LEFT JOIN", j)
+            return f"ASOF {side}".strip()
+        if side in ("SEMI", "ANTI") or kind in ("SEMI", "ANTI"):
+            return side if side in ("SEMI", "ANTI") else kind
+        return side or "INNER"
+
+    def _condition(self, item: Item, j: exp.Join) -> exp.Expr | None:
+        """ON or USING over column names; the item is in the scope afterwards, unless it is only asked for."""
+        scope = self.scope
+        using = [u.name for u in j.args.get("using") or []]
+        if str(j.method).upper() == "NATURAL":
+            left = {c.label.lower() for c in scope.columns()}
+            using = [c.label for c in item.columns if c.label.lower() in left]
+        kind = self._kind(j)
+        if using:
+            return self._using(item, using, kind)
+        before = list(scope.items)
+        scope.items = [*before, item]
+        on = j.args.get("on")
+        resolved = None
+        if on is not None and not (isinstance(on, exp.Boolean) and on.this):
+            resolved = self._blocks.resolve(on, scope)
+            query = resolved.find(exp.Query)
+            if query is not None:
+                raise self._ctx.refuse(
+                    "SM3058", "a subquery in a join condition is not supported yet", "put it into WHERE", query
+                )  # fmt: skip
+        if kind in ("SEMI", "ANTI"):
+            scope.items = before
+        return resolved
+
+    def _using(self, item: Item, names: list[str], kind: str) -> exp.Expr:
+        scope = self.scope
+        conditions: list[exp.Expr] = []
+        for i, name in enumerate(names):
+            left = scope.resolve([exp.to_identifier(name, quoted=True)])
+            right = item.find(name)
+            if left is None or right is None:
+                raise self._ctx.refuse("SM3099", f"USING ({name}) stands for no column on both sides", "write ON")
+            is_last_of_asof = kind.startswith("ASOF") and i == len(names) - 1
+            compare = exp.GTE if is_last_of_asof else exp.EQ
+            conditions.append(compare(this=left.copy(), expression=right.ref))
+            if kind in ("SEMI", "ANTI"):
+                continue
+            item.hidden.add(name.lower())
+            merged = {"RIGHT": right.ref, "FULL": exp.func("coalesce", left.copy(), right.ref)}
+            scope.merged[name.lower()] = merged.get(kind, left)
+        if kind not in ("SEMI", "ANTI"):
+            scope.items.append(item)
+        return exp.and_(*conditions, copy=False)
+
+    # --- caches ----------------------------------------------------------------------------------
+
+    def _cache_of(self, node: exp.Expr) -> Relation | None:
+        if not isinstance(node, exp.Table) or PLACE in node.meta:
+            return None
+        name = table_name(node)
+        if name.lower() in self._ctes:
+            return None
+        relation = self._ctx.catalog.find(name, self._ctx.span(node))
+        return relation if relation.kind == "cache" else None
+
+    def _cache_item(self, node: exp.Expr, relation: Relation) -> Item:
+        pairs = zip(relation.schema.names, relation.types, strict=True)
+        columns = [self._ctx.names.new(n, t) for n, t in pairs]
+        return self._named(node, columns, node.alias or relation.name)
+
+    def _lookup(self, node: exp.Expr, relation: Relation, j: exp.Join | None) -> None:
+        item = self._cache_item(node, relation)
+        if self._op is None:
+            if j is not None and str(j.side or j.kind or "CROSS").upper() not in ("CROSS", "INNER"):
+                raise self._preserved(j)
+            self._waiting.append((item, relation, j))
+            self.scope.items.append(item)
+            return
+        assert j is not None  # noqa: S101  # the first item has no join
+        kind = self._kind(j)
+        if kind in ("RIGHT", "FULL"):
+            raise self._preserved(j)
+        self._op = self._looked_up(self._op, item, relation, kind, self._condition(item, j), j)
+
+    def _after_caches(self, op: Op, item: Item, j: exp.Join) -> None:
+        """`cache c JOIN stream s ON ...`: the stream is read, and the cache looked up."""
+        kind = self._kind(j)
+        if kind not in ("INNER", "RIGHT"):
+            raise self._preserved(j)
+        condition = self._condition(item, j)
+        looked = "LEFT" if kind == "RIGHT" else "INNER"
+        for i, (cache_item, relation, between) in enumerate(self._waiting):
+            is_last = i == len(self._waiting) - 1
+            op = self._looked_up(op, cache_item, relation, looked if is_last else "INNER", condition if is_last else None, j)  # fmt: skip
+            if between is not None and between.args.get("on") is not None:
+                self._op = op
+                self._filter(between.args["on"])
+                op = self._op
+        self._op = op
+        self._waiting = []
+
+    def _preserved(self, j: exp.Join) -> Exception:
+        return self._ctx.refuse(
+            "SM3017", "a cache cannot be on the preserved side of an outer join: its rows are no events",
+            "write stream LEFT JOIN cache", j,
+        )  # fmt: skip
+
+    def _looked_up(
+        self, op: Op, item: Item, relation: Relation, kind: str, condition: exp.Expr | None, j: exp.Join
+    ) -> Map:  # fmt: skip
+        if op.is_changelog:
+            raise self._ctx.refuse(
+                "SM3019", "looking up a cache from a changelog is not supported yet",
+                "join the cache before the GROUP BY, where rows are only added", j,
+            )  # fmt: skip
+        alias = f"_sm_x{self._ctx.names.new('', '').name}"
+        table = exp.alias_(exp.table_(relation.id, db="caches", quoted=True), alias, table=True)
+        args: dict[str, object] = {"this": table, "on": condition or exp.true()}
+        if kind in ("SEMI", "ANTI"):
+            args["kind"] = kind
+        elif kind.startswith("ASOF"):
+            args |= {"method": "ASOF", "side": kind.removeprefix("ASOF").strip() or None}
+        elif kind == "LEFT":
+            args["side"] = kind
+        joined = [(c, exp.column(exp.to_identifier(n, quoted=True), table=alias)) for c, n in zip(item.columns, relation.schema.names, strict=True)]  # fmt: skip
+        self._ctx.details.append(f"lookup join with {relation.name}")
+        shown = [] if kind in ("SEMI", "ANTI") else item.columns
+        return Map(
+            [*op.columns, *shown], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
+            input=op, keeps=True, joins=[exp.Join(**args)], joined=joined, caches=[relation],
+        )  # fmt: skip
+
+    # --- unnest ----------------------------------------------------------------------------------
+
+    def _unnest(self, node: exp.Expr, j: exp.Join | None) -> None:
+        """UNNEST of a column beside it: linear, one row becomes several."""
+        if self._op is None:
+            self._op = Given([], select=exp.select("1"))
+        names, kinds = self._unnested(node)
+        columns = [self._ctx.names.new(n, t) for n, t in zip(names, kinds, strict=True)]
+        alias = f"_sm_x{self._ctx.names.new('', '').name}"
+        resolved = self._blocks.resolve(node, self.scope)
+        inner = [f"_u{i}" for i in range(len(columns))]
+        resolved.set("alias", exp.TableAlias(this=exp.to_identifier(alias), columns=[exp.to_identifier(n) for n in inner]))
+        item = self._named(node, columns, node.alias or "unnest")
+        before = list(self.scope.items)
+        side = str(j.side).upper() if j is not None else ""
+        self.scope.items = [*before, item]
+        on = j.args.get("on") if j is not None else None
+        condition = self._blocks.resolve(on, self.scope) if on is not None else exp.true()
+        args: dict[str, object] = {"this": resolved, "on": condition}
+        if side == "LEFT":
+            args["side"] = "LEFT"
+        op = self._op
+        self._op = Map(
+            [*op.columns, *columns], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
+            input=op, keeps=True, joins=[exp.Join(**args)],
+            joined=[(c, exp.column(n, table=alias)) for c, n in zip(columns, inner, strict=True)],
+        )  # fmt: skip
+
+    def _unnested(self, node: exp.Expr) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names and types of an UNNEST's columns, told by DuckDB."""
+        bare = self._blocks.resolve(node, self.scope)
+        alias = node.args.get("alias")
+        names = tuple(c.name for c in alias.args.get("columns") or []) if isinstance(alias, exp.TableAlias) else ()
+        bare.set("alias", exp.TableAlias(this=exp.to_identifier("_u")))
+        select = exp.select("_u.*").from_("_sm_row")
+        select.append("joins", exp.Join(this=bare, on=exp.true()))
+        bound = self._ctx.bind(select, [self._ctx.row(self.scope.columns())])
+        return (*names, *bound.names[len(names) :]), bound.types
+
+    # --- windows ---------------------------------------------------------------------------------
+
+    def _window(self, call: WindowCall, node: exp.Table) -> Op:
+        ctx = self._ctx
+        if call.relation is not None:
+            if call.relation.kind == "cache":
+                raise ctx.refuse("SM3017", f"{call.relation.name} is a cache: its rows are no events", "read a stream", node)
+            op: Op = self._blocks.scan(call.relation)
+        else:
+            op = self._blocks.cte(call.name.lower(), self._ctes).op
+        ctx.details.append(call.detail)
+        return self._blocks.windows.apply(call, op, node)
+
+

@@ -1,0 +1,283 @@
+"""GROUP BY: columns before, the aggregates, expressions over their results.
+
+SELECT category, sum(amount) / count(*) AS mean FROM s GROUP BY category HAVING count(*) > 1
+before:  category, amount
+group:   category: sum(amount) AS c7, count(*) AS c8
+after:   c7 / c8 AS mean, where c8 > 1
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from stream_magic.core.change import SEQ
+from stream_magic.language.statements import Emit
+from stream_magic.planner.aggregates import (
+    BY_ARRIVAL,
+    UNSETTLED,
+    aggregate_core,
+    arguments_of,
+    function_name,
+)
+from stream_magic.planner.context import Context
+from stream_magic.planner.joins import extended
+from stream_magic.planner.logical import Aggregation, Column, Group, Map, Op, Stack
+
+
+@dataclass
+class Grouped:
+    """The operation over groups, and what expressions of the SELECT have become."""
+
+    op: Op
+    expressions: list[exp.Expr]
+    links: list[Column]
+    keys: dict[str, Column]
+
+
+@dataclass
+class _Set:
+    """One grouping set: texts of the keys in it."""
+
+    keys: list[str] = field(default_factory=list)
+
+
+class Grouper:
+    """Groups one SELECT whose columns are resolved."""
+
+    def __init__(
+        self, ctx: Context, op: Op, group: exp.Group | None, expressions: Sequence[exp.Expr], *,
+        columns: Sequence[Column], links: list[Column], emit: Emit, all_keys: Sequence[exp.Expr],
+    ) -> None:  # fmt: skip
+        self._ctx = ctx
+        self._op = op
+        self._group = group
+        self._expressions = [e.copy() for e in expressions]
+        self._columns = list(columns)
+        self._links = links
+        self._emit: Emit = emit
+        self._all_keys = all_keys
+        self._keys: dict[str, exp.Expr] = {}
+        self._made: dict[str, Column] = {}
+        self._items: list[tuple[Column, exp.Expr]] = []
+        self._calls: dict[str, tuple[exp.Expr, Column]] = {}
+
+    def run(self) -> Grouped:
+        sets = self._read_sets()
+        for e in self._expressions:
+            self._find_calls(e)
+        before_keys = {text: self._before(e) for text, e in self._keys.items()}
+        aggregations = [self._aggregation(node, column) for node, column in self._calls.values()]
+        before = extended(self._op, self._items)
+        if len(sets) == 1:
+            op, keys, links = self._one(before, before_keys, aggregations, sets[0])
+            groupings: dict[str, Column] = {}
+        else:
+            op, keys, links, groupings = self._several(before, before_keys, aggregations, sets)
+        after = [self._after(e, keys, groupings) for e in self._expressions]
+        return Grouped(op, after, links, keys)
+
+    # --- keys ------------------------------------------------------------------------------------
+
+    def _read_sets(self) -> list[_Set]:
+        group = self._group
+        if group is None:
+            return [_Set()]
+        if group.args.get("all"):
+            return [_Set([self._key(e) for e in self._all_keys])]
+        parts: list[list[list[str]]] = []
+        for e in group.expressions:
+            parts.append(self._sets_of(e))
+        for clause in ("grouping_sets", "rollup", "cube"):
+            for e in group.args.get(clause) or []:
+                parts.append(self._sets_of(e))
+        crossed = [sum(choice, []) for choice in itertools.product(*parts)]
+        return [_Set(list(dict.fromkeys(k))) for k in crossed]
+
+    def _sets_of(self, e: exp.Expr) -> list[list[str]]:
+        if isinstance(e, exp.GroupingSets):
+            return [s for part in e.expressions for s in self._sets_of(part)]
+        if isinstance(e, exp.Rollup):
+            units = [self._unit(x) for x in e.expressions]
+            return [sum(units[:n], []) for n in range(len(units), -1, -1)]
+        if isinstance(e, exp.Cube):
+            units = [self._unit(x) for x in e.expressions]
+            chosen = itertools.product((True, False), repeat=len(units))
+            return [sum((u for u, on in zip(units, c, strict=True) if on), []) for c in chosen]
+        return [self._unit(e)]
+
+    def _unit(self, e: exp.Expr) -> list[str]:
+        if isinstance(e, exp.Tuple):
+            return [self._key(x) for x in e.expressions]
+        if isinstance(e, exp.Paren):
+            return [self._key(e.this)]
+        return [self._key(e)] if not isinstance(e, exp.Literal) else []
+
+    def _key(self, e: exp.Expr) -> str:
+        text: str = e.sql("duckdb")
+        self._keys.setdefault(text, e)
+        return text
+
+    # --- aggregates ------------------------------------------------------------------------------
+
+    def _find_calls(self, e: exp.Expr) -> None:
+        for call in self._ctx.finder.find(e):
+            text = call.sql("duckdb")
+            if text not in self._calls:
+                kind = self._ctx.types([call], self._op.columns)[0]
+                self._calls[text] = (call.copy(), self._ctx.names.new(text, kind))
+
+    def _before(self, e: exp.Expr) -> Column:
+        """The column that holds an expression before the groups are made."""
+        if isinstance(e, exp.Column):
+            return self._op.column(e.name)
+        text = e.sql("duckdb")
+        if text not in self._made:
+            self._made[text] = self._ctx.names.new(text, self._ctx.types([e], self._op.columns)[0])
+            self._items.append((self._made[text], e.copy()))
+        return self._made[text]
+
+    def _aggregation(self, node: exp.Expr, column: Column) -> Aggregation:
+        node = node.copy()
+        shown = node.sql("duckdb")
+        core = aggregate_core(node)
+        name = function_name(core)
+        self._refuse(name, core, node)
+        order = node.find(exp.Order)
+        for argument in list(arguments_of(core)):
+            inner = argument.this if isinstance(argument, exp.Order) else argument
+            if inner is not None and inner.find(exp.Column) and not isinstance(inner, exp.Column):
+                inner.replace(self._before(inner).ref)
+        for key in order.expressions if order is not None else []:
+            if key.this.find(exp.Column) and not isinstance(key.this, exp.Column):
+                key.this.replace(self._before(key.this).ref)
+        where = node.expression if isinstance(node, exp.Filter) else None
+        if where is not None and where.find(exp.Column) and not isinstance(where.this, exp.Column):
+            where.this.replace(self._before(where.this).ref)
+        is_distinct = core.find(exp.Distinct) is not None
+        goes_by = None
+        if order is not None:
+            named = {o.this.name for o in order.expressions}
+            if name in BY_ARRIVAL and not is_distinct:
+                ties = [exp.Ordered(this=c.ref, nulls_first=False) for c in self._columns if c.name not in named]
+                order.set("expressions", [*order.expressions, *ties])
+        elif name in BY_ARRIVAL and is_distinct:
+            raise self._ctx.refuse(
+                "SM3045", f"{name}(DISTINCT ...) has no settled order",
+                f"say which comes first: {name}(DISTINCT x ORDER BY x)", node,
+            )  # fmt: skip
+        elif name in BY_ARRIVAL:
+            if not self._op.has_order:
+                raise self._ctx.refuse(
+                    "SM3046", f"{name}(...) goes by arrival, and that is not settled where rows are changed",
+                    f"say which comes first: {name}(x ORDER BY y)", node,
+                )  # fmt: skip
+            goes_by = exp.Order(expressions=[exp.Ordered(this=exp.column(SEQ), nulls_first=False)])
+        sql = node.sql("duckdb")
+        if goes_by is not None:
+            text = core.sql("duckdb")
+            sql = sql.replace(text, f"{text[:-1]} {goes_by.sql('duckdb').strip()})", 1)
+        is_mergeable = not is_distinct and order is None and goes_by is None
+        return Aggregation(column, exp.Var(this=sql), is_mergeable, shown)
+
+    def _refuse(self, name: str, core: exp.Expr, node: exp.Expr) -> None:
+        if name in UNSETTLED:
+            raise self._ctx.refuse(
+                "SM3043", f"{name}(...) is not supported in a continuous query yet: ties and samples have no settled answer",
+                UNSETTLED[name], node,
+            )  # fmt: skip
+        if core.find(exp.Lambda) is not None:
+            raise self._ctx.refuse(
+                "SM3047", "a lambda inside an aggregate is not supported yet", "compute it in a stream before", node
+            )  # fmt: skip
+
+    # --- groups ----------------------------------------------------------------------------------
+
+    def _one(
+        self, before: Op, before_keys: dict[str, Column], calls: list[Aggregation], chosen: _Set
+    ) -> tuple[Op, dict[str, Column], list[Column]]:
+        ctx = self._ctx
+        end = self._closing_end(before, [before_keys[k] for k in chosen.keys])
+        keys = {k: ctx.names.like(before_keys[k], k) for k in chosen.keys}
+        links = [ctx.names.like(c) for c in self._links]
+        pairs = [*((keys[k], before_keys[k]) for k in chosen.keys), *zip(links, self._links, strict=True)]
+        is_closing = self._emit == "close" and end is not None
+        group = Group(
+            [*(c for c, _ in pairs), *(c.column for c in calls)], not is_closing, has_order=False,
+            lateness_us=before.lateness_us,
+            input=before, keys=pairs, calls=calls, emit="close" if is_closing else "changes", end=end,
+        )  # fmt: skip
+        return group, keys, links
+
+    def _closing_end(self, before: Op, keys: list[Column]) -> Column | None:
+        """The end of the window that is among the keys, if the watermark closes it."""
+        if not before.has_watermark or before.is_changelog:
+            return None
+        known = {c.name: c for c in before.columns}
+        return next((known[k.window] for k in keys if k.window in known), None)
+
+    def _several(
+        self, before: Op, before_keys: dict[str, Column], calls: list[Aggregation], sets: list[_Set]
+    ) -> tuple[Op, dict[str, Column], list[Column], dict[str, Column]]:
+        """One GROUP BY for each grouping set; the keys that it lacks are NULL there."""
+        ctx = self._ctx
+        wanted = [g for e in self._expressions for g in e.find_all(exp.Grouping, exp.GroupingId)]
+        keys = {k: ctx.names.like(c, k) for k, c in before_keys.items()}
+        links = [ctx.names.like(c) for c in self._links]
+        marks = {g.sql("duckdb"): ctx.names.new(g.sql("duckdb"), "BIGINT") for g in wanted}
+        parts: list[Op] = []
+        for chosen in sets:
+            renamed = [Aggregation(ctx.names.like(c.column), c.call, c.is_mergeable, c.shown) for c in calls]
+            group, own, own_links = self._one(before, before_keys, renamed, chosen)
+            items: list[exp.Expr] = []
+            for k, c in keys.items():
+                items.append(own[k].ref if k in own else exp.cast(exp.null(), c.type, dialect="duckdb"))
+            items += [c.ref for c in own_links]
+            items += [c.column.ref for c in renamed]
+            items += [exp.cast(exp.Literal.number(self._bits(g, own)), "BIGINT") for g in {g.sql("duckdb"): g for g in wanted}.values()]  # fmt: skip
+            columns = [ctx.names.like(c) for c in [*keys.values(), *links, *(c.column for c in calls), *marks.values()]]
+            parts.append(
+                Map(columns, group.is_changelog, has_order=False, input=group, items=list(zip(columns, items, strict=True)))
+            )  # fmt: skip
+        given = [*keys.values(), *links, *(c.column for c in calls), *marks.values()]
+        is_changelog = any(p.is_changelog for p in parts)
+        return Stack(given, is_changelog, has_order=False, parts=parts), keys, links, marks
+
+    @staticmethod
+    def _bits(grouping: exp.Expr, own: dict[str, Column]) -> int:
+        """GROUPING(a, b): a bit for each argument, 1 where it is not grouped by."""
+        value = 0
+        for e in grouping.expressions:
+            value = value * 2 + (e.sql("duckdb") not in own)
+        return value
+
+    # --- after -----------------------------------------------------------------------------------
+
+    def _after(self, e: exp.Expr, keys: dict[str, Column], groupings: dict[str, Column]) -> exp.Expr:
+        """Keys and aggregates become columns of the grouped result."""
+        text = e.sql("duckdb")
+        if isinstance(e, exp.Grouping | exp.GroupingId):
+            return groupings[text].ref if text in groupings else exp.cast(exp.Literal.number(0), "BIGINT")
+        if text in self._calls:
+            return self._calls[text][1].ref
+        if text in keys:
+            return keys[text].ref
+        if isinstance(e, exp.Column):
+            if e.meta.get("sm_outer"):
+                return e
+            raise self._ctx.refuse(
+                "SM3042", f"'{self._label(e)}' is neither grouped nor aggregated",
+                "add it to GROUP BY, or aggregate it: any_value(...)", e,
+            )  # fmt: skip
+        for name, value in list(e.args.items()):
+            if isinstance(value, exp.Expr) and not isinstance(value, exp.Query):
+                e.set(name, self._after(value, keys, groupings))
+            elif isinstance(value, list):
+                e.set(name, [self._after(v, keys, groupings) if isinstance(v, exp.Expr) else v for v in value])
+        return e
+
+    def _label(self, column: exp.Column) -> str:
+        return next((c.label for c in self._op.columns if c.name == column.name), column.name)

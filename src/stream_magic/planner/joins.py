@@ -1,0 +1,178 @@
+"""Streams joined: which side is linear, and which rows a change of another side may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from stream_magic.planner.context import Context
+from stream_magic.planner.logical import Column, Leg, Map, Op, Product, conjunction, conjuncts, used
+from stream_magic.planner.nodes import DELTA
+
+_PLAIN = (
+    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.And, exp.Or, exp.Not, exp.Paren,
+    exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Is, exp.Between,
+    exp.Interval, exp.Var, exp.Coalesce, exp.Like,
+)  # fmt: skip
+
+
+def is_plain(node: exp.Expr) -> bool:
+    """It cannot fail on any row; times less or plus an interval count as plain."""
+    for part in node.walk():
+        is_shift = isinstance(part, exp.Add | exp.Sub) and isinstance(part.expression, exp.Interval)
+        if not isinstance(part, _PLAIN) and not is_shift:
+            return False
+    return True
+
+
+def join(
+    ctx: Context, left: Op, right: Op, kind: str, condition: exp.Expr | None, node: exp.Expr | None = None
+) -> Product:  # fmt: skip
+    """Joins `right` to `left`.
+
+    Args:
+        kind: INNER, LEFT, RIGHT, FULL, SEMI, ANTI, ASOF or ASOF LEFT.
+        condition: over column names; None for a cross join.
+        node: where that stands in the query.
+
+    Raises:
+        PlanError: SM3055, an ASOF join without an inequality.
+    """
+    left, right, on = _hoisted(ctx, left, right, condition)
+    product = _as_product(left, is_alone=kind in ("RIGHT", "FULL"))
+    right_names = {c.name for c in right.columns}
+    pairs = _pairs(on, right_names)
+    if kind.startswith("ASOF"):
+        right = _one_a_moment(ctx, right, on, pairs, node)
+    legs = product.legs
+    leg = Leg(right)
+    if kind in ("LEFT", "SEMI", "ANTI", "ASOF", "ASOF LEFT"):
+        leg.is_linear = False
+        leg.touched = _exists([exp.EQ(this=_of_delta(r), expression=x) for x, r in pairs])
+        leg.is_shown = kind not in ("SEMI", "ANTI")
+    elif kind == "RIGHT":
+        legs[0].is_linear = False
+        legs[0].touched = _exists([exp.EQ(this=_of_delta(x), expression=r) for x, r in pairs])
+    elif kind == "FULL":
+        legs[0].is_linear = leg.is_linear = False
+        either = [(x, r, exp.func("coalesce", x.copy(), r.copy())) for x, r in pairs]
+        legs[0].touched = _exists([exp.NullSafeEQ(this=_of_delta(x), expression=e.copy()) for x, _, e in either])  # fmt: skip
+        leg.touched = _exists([exp.NullSafeEQ(this=_of_delta(r), expression=e.copy()) for _, r, e in either])  # fmt: skip
+    changes = left.is_changelog or right.is_changelog or kind not in ("INNER", "SEMI")
+    columns = [*product.columns, *(right.columns if leg.is_shown else [])]
+    return Product(
+        columns, changes, left.has_watermark or right.has_watermark, max(left.lateness_us, right.lateness_us),
+        left.has_order and right.has_order and not changes,
+        legs=[*legs, leg], joins=[*product.joins, _join_node(kind, on)], where=product.where,
+    )  # fmt: skip
+
+
+def _as_product(op: Op, *, is_alone: bool) -> Product:
+    if isinstance(op, Product) and not is_alone and not op.where:
+        return op
+    return Product(
+        list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
+        legs=[Leg(op)], joins=[],
+    )  # fmt: skip
+
+
+def _join_node(kind: str, on: list[exp.Expr]) -> exp.Join:
+    args: dict[str, object] = {"this": exp.to_table("_")}
+    if kind.startswith("ASOF"):
+        args["method"] = "ASOF"
+        args["side"] = kind.removeprefix("ASOF").strip() or None
+    elif kind in ("LEFT", "RIGHT", "FULL"):
+        args["side"] = kind
+    elif kind in ("SEMI", "ANTI"):
+        args["kind"] = kind
+    args["on"] = conjunction(on) or exp.true()
+    return exp.Join(**args)
+
+
+def _pairs(on: Sequence[exp.Expr], right: set[str]) -> list[tuple[exp.Expr, exp.Expr]]:
+    """Equalities between something on the left and something on the right."""
+    found = []
+    for part in on:
+        if not isinstance(part, exp.EQ):
+            continue
+        a, b = used([part.this]), used([part.expression])
+        if a and b and not a & right and b <= right:
+            found.append((part.this, part.expression))
+        elif a and b and a <= right and not b & right:
+            found.append((part.expression, part.this))
+    return found
+
+
+def _of_delta(e: exp.Expr) -> exp.Expr:
+    """The expression over the changed rows."""
+    copied = e.copy()
+    for c in list(copied.find_all(exp.Column)) if not isinstance(copied, exp.Column) else [copied]:
+        c.set("table", exp.to_identifier(DELTA))
+    return copied
+
+
+def _exists(conditions: list[exp.Expr]) -> exp.Expr | None:
+    if not conditions:
+        return None
+    where = conjunction(conditions)
+    return exp.Exists(this=exp.select("1").from_(DELTA).where(where, copy=True))
+
+
+def _hoisted(
+    ctx: Context, left: Op, right: Op, condition: exp.Expr | None
+) -> tuple[Op, Op, list[exp.Expr]]:
+    """What a condition computes of one side becomes a column of that side, where a failing row is found."""
+    on = [p.copy() for p in conjuncts(condition)]
+    sides = [{c.name for c in left.columns}, {c.name for c in right.columns}]
+    made: list[list[tuple[Column, exp.Expr]]] = [[], []]
+
+    def hoist(node: exp.Expr) -> exp.Expr:
+        names = used([node])
+        for i, side in enumerate(sides):
+            if names and names <= side:
+                if is_plain(node):
+                    return node
+                column = ctx.names.new(
+                    node.sql("duckdb"), ctx.types([node], [left, right][i].columns)[0]
+                )
+                made[i].append((column, node.copy()))
+                return column.ref
+        for name, value in list(node.args.items()):
+            if isinstance(value, exp.Expr):
+                node.set(name, hoist(value))
+            elif isinstance(value, list):
+                node.set(name, [hoist(v) if isinstance(v, exp.Expr) else v for v in value])
+        return node
+
+    on = [p if is_plain(p) else hoist(p) for p in on]
+    return extended(left, made[0]), extended(right, made[1]), on
+
+
+def extended(op: Op, items: list[tuple[Column, exp.Expr]]) -> Op:
+    """The operation with more columns."""
+    if not items:
+        return op
+    return Map(
+        [*op.columns, *(c for c, _ in items)], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
+        input=op, items=items, keeps=True,
+    )  # fmt: skip
+
+
+def _one_a_moment(
+    ctx: Context, right: Op, on: list[exp.Expr], pairs: list[tuple[exp.Expr, exp.Expr]], node: exp.Expr | None
+) -> Op:  # fmt: skip
+    """Of rows that an ASOF join cannot tell apart, the first by the row's other columns."""
+    from stream_magic.planner.over import first_of_each  # over.py needs join conditions too
+
+    names = {c.name for c in right.columns}
+    bounds = [p for p in on if isinstance(p, exp.LT | exp.LTE | exp.GT | exp.GTE)]
+    if len(bounds) != 1:
+        raise ctx.refuse(
+            "SM3055", "ASOF JOIN takes exactly one inequality", "write ... ON a.key = b.key AND a.ts >= b.ts", node
+        )  # fmt: skip
+    sides = (bounds[0].this, bounds[0].expression)
+    time = next(s for s in sides if used([s]) <= names)
+    keys = [r for _, r in pairs]
+    columns = [c for c in right.columns if c.name in used([time, *keys])]
+    return first_of_each(ctx, right, columns)

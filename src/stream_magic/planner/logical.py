@@ -1,0 +1,249 @@
+"""What a query means, step by step: a tree of operations over columns with names of their own.
+
+Every column of a query has a name that stands once in the whole plan (`c12`), so an expression needs
+no aliases to be understood. `lower.py` turns this tree into the nodes that the engine runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
+
+from stream_magic.language.catalog import Relation
+from stream_magic.language.statements import Emit
+
+
+@dataclass(eq=False)
+class Column:
+    """A column of an operation.
+
+    Attributes:
+        name: unique in the plan.
+        label: what the user calls it.
+        type: DuckDB's.
+        is_time: it is the time that the watermark follows, unchanged.
+        window: of a window's start or end: the name of the column with its end, if the watermark closes it.
+    """
+
+    name: str
+    label: str
+    type: str
+    is_time: bool = False
+    window: str = ""
+
+    @property
+    def ref(self) -> exp.Column:
+        """The column in an expression."""
+        return exp.column(exp.to_identifier(self.name))
+
+
+class Names:
+    """Gives columns their names."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+
+    def new(
+        self, label: str, kind: str, *, is_time: bool = False, window: str = ""
+    ) -> Column:
+        return Column(f"c{next(self._numbers)}", label, kind, is_time, window)
+
+    def like(self, column: Column, label: str | None = None) -> Column:
+        """A column of another name that means the same."""
+        name = f"c{next(self._numbers)}"
+        return replace(column, name=name, label=column.label if label is None else label)
+
+
+@dataclass(eq=False)
+class Op:
+    """An operation. Its rows are only added, or come with weights (`is_changelog`).
+
+    Attributes:
+        columns: what it gives.
+        has_watermark: its rows carry the watermark that judges them.
+        lateness_us: allowed lateness of the sources behind it.
+        has_order: the rows' numbers of arrival do not depend on where epochs are cut.
+    """
+
+    columns: list[Column]
+    is_changelog: bool = False
+    has_watermark: bool = False
+    lateness_us: int = 0
+    has_order: bool = True
+
+    def column(self, name: str) -> Column:
+        return next(c for c in self.columns if c.name == name)
+
+
+@dataclass(eq=False)
+class Scan(Op):
+    """A relation of the app; its columns by position."""
+
+    relation: Relation = field(kw_only=True)
+
+
+@dataclass(eq=False)
+class Given(Op):
+    """Rows that the query states. `select` gives its columns, and has no FROM but VALUES."""
+
+    select: exp.Expr = field(kw_only=True)
+
+
+@dataclass(eq=False)
+class Map(Op):
+    """Linear: filter, compute, look up caches, unnest.
+
+    Attributes:
+        items: columns that it makes, as expressions over the input's and the joined columns.
+        keeps: it gives the input's columns too.
+        joins: caches and UNNESTs beside the input, whose columns are `joined`.
+        joined: columns of the joined items, as expressions over their aliases.
+        caches: those that it reads, in `joins` or in expressions.
+        checked: a time that must not be NULL: such a row is an error.
+        sign: +1 or -1, the weight that its rows get; 0 leaves it.
+        rule: for EXPLAIN.
+    """
+
+    input: Op = field(kw_only=True)
+    items: list[tuple[Column, exp.Expr]] = field(default_factory=list)
+    keeps: bool = False
+    where: list[exp.Expr] = field(default_factory=list)
+    joins: list[exp.Join] = field(default_factory=list)
+    joined: list[tuple[Column, exp.Expr]] = field(default_factory=list)
+    caches: list[Relation] = field(default_factory=list)
+    checked: Column | None = None
+    sign: int = 0
+    rule: str = ""
+
+
+@dataclass(eq=False)
+class Leg:
+    """A side of a `Product`.
+
+    Attributes:
+        is_linear: see `planner.nodes.Side`.
+        touched: condition over the joined row and the side's own columns (in `_sm_delta`); None for all rows.
+        is_shown: its columns are in the result (not of a SEMI or ANTI join's right side).
+        late_us, forget_us: expressions over its columns, or None.
+    """
+
+    op: Op
+    is_linear: bool = True
+    touched: exp.Expr | None = None
+    is_shown: bool = True
+    late_us: exp.Expr | None = None
+    forget_us: exp.Expr | None = None
+
+
+@dataclass(eq=False)
+class Product(Op):
+    """A FROM clause of several sides. `joins[i]` joins side i + 1; its `this` is a stand-in."""
+
+    legs: list[Leg] = field(kw_only=True)
+    joins: list[exp.Join] = field(kw_only=True)
+    where: list[exp.Expr] = field(default_factory=list)
+    bound: str = ""
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """One aggregate: `sql` over the input's column names."""
+
+    column: Column
+    call: exp.Expr
+    is_mergeable: bool
+    shown: str
+
+
+@dataclass(eq=False)
+class Group(Op):
+    """GROUP BY.
+
+    Attributes:
+        keys: the column given and the input's column behind it.
+        end: the input's window end among the keys if windows close, else None.
+    """
+
+    input: Op = field(kw_only=True)
+    keys: list[tuple[Column, Column]] = field(kw_only=True)
+    calls: list[Aggregation] = field(kw_only=True)
+    emit: Emit = "changes"
+    end: Column | None = None
+
+
+@dataclass(eq=False)
+class Stack(Op):
+    """UNION ALL: `parts[i]` gives its columns by position."""
+
+    parts: list[Op] = field(kw_only=True)
+
+
+@dataclass(eq=False)
+class Parted(Op):
+    """A statement whose answer falls into partitions.
+
+    Attributes:
+        inputs: what it reads.
+        keys: for each input the columns that make a partition; equally many.
+        key_sql: expressions of the statement that give the partition's key.
+        items: what the statement gives beside.
+        body: the statement's clauses from FROM on, with `_sm_i0`, `_sm_i1` ... for the inputs.
+        by_arrival: it reads `_sm_seq`.
+    """
+
+    inputs: list[Op] = field(kw_only=True)
+    keys: list[list[Column]] = field(kw_only=True)
+    key_sql: list[str] = field(kw_only=True)
+    items: list[tuple[Column, str]] = field(kw_only=True)
+    body: str = field(kw_only=True)
+    by_arrival: bool = False
+    rule: str = ""
+
+
+def inputs_of(op: Op) -> list[Op]:
+    match op:
+        case Map() | Group():
+            return [op.input]
+        case Product():
+            return [leg.op for leg in op.legs]
+        case Stack():
+            return op.parts
+        case Parted():
+            return op.inputs
+    return []
+
+
+def walk(op: Op) -> Iterator[Op]:
+    """The operation and all below it, each once."""
+    seen: set[int] = set()
+    todo = [op]
+    while todo:
+        at = todo.pop()
+        if id(at) not in seen:
+            seen.add(id(at))
+            yield at
+            todo += inputs_of(at)
+
+
+def used(expressions: Iterable[exp.Expr]) -> set[str]:
+    """Names of the columns in expressions."""
+    return {c.name for e in expressions for c in e.find_all(exp.Column)}
+
+
+def conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:
+    """`a AND (b AND c)` -> [a, b, c]."""
+    if condition is None:
+        return []
+    if isinstance(condition, exp.Paren):
+        inner = conjuncts(condition.this)
+        return inner if len(inner) > 1 else [condition.this]
+    if isinstance(condition, exp.And):
+        return [*conjuncts(condition.left), *conjuncts(condition.right)]
+    return [condition]
+
+
+def conjunction(parts: Sequence[exp.Expr]) -> exp.Expr | None:
+    return exp.and_(*parts, copy=True) if parts else None
