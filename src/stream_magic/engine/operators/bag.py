@@ -20,6 +20,7 @@ from stream_magic.engine.state import ArrowInput, Database
 from stream_magic.language.binder import quote
 
 _AT = pa.field("_sm_at", pa.int64())  # place of a row in its delta
+_HASH = "_sm_h"  # of all columns: finding rows by it first is 4 times faster (decision 0006)
 _ROWS = pa.schema([("r", pa.int64())])
 
 
@@ -42,10 +43,10 @@ class Change:
 
 
 class Bag:
-    """Rows with these columns; a table of DuckDB with `_sm_seq` after them, if rows are kept by arrival.
+    """Rows with these columns, and `_sm_seq` after them if they are kept by arrival.
 
     Attributes:
-        table: reads the rows that there are.
+        rows: reads the rows that there are.
         delta: reads the change of this epoch, with the same types and its weights.
         is_changelog: rows come with weights.
     """
@@ -54,51 +55,53 @@ class Bag:
         self, database: Database, input_schema: pa.Schema, columns: Sequence[str], types: Sequence[str],
         *, by_arrival: bool = True,
     ) -> None:  # fmt: skip
-        self._database = database
         self.is_changelog = WEIGHT in input_schema.names
-        number = database.number()
-        self._names = [*columns, *([SEQ] if by_arrival else [])]
+        self._database = database
+        self._number = number = database.number()
         extra = [_AT, WEIGHT_FIELD] if self.is_changelog else []
         fields = [input_schema.field(n) for n in dict.fromkeys([*columns, SEQ])]
         self._input = ArrowInput(pa.schema([*fields, *extra]))
         self._taken = ArrowInput(_ROWS)
-        self._inputs = [f"_in{number}", f"_rows{number}"]
-        database.register(self._inputs[0], self._input)
-        database.register(self._inputs[1], self._taken)
-        self.table = f"b{number}"
-        casts = [f"CAST({quote(c)} AS {t}) AS {quote(c)}" for c, t in zip(columns, types, strict=True)]  # fmt: skip
-        self.delta = (
-            f"(SELECT {', '.join([*casts, SEQ, *(f.name for f in extra)])} FROM {self._inputs[0]})"
-        )
-        self._statements = [f"{what}{number}" for what in ("add", "net", "find", "take")]
-        self._prepare([quote(c) for c in columns], types)
+        database.register(f"_in{number}", self._input)
+        database.register(f"_rows{number}", self._taken)
+        names = [quote(c) for c in columns]
+        typed = [f"CAST({c} AS {t}) AS {c}" for c, t in zip(names, types, strict=True)]
+        shown = ", ".join([*typed, SEQ, *(f.name for f in extra)])
+        self.delta = f"(SELECT {shown} FROM _in{number})"
+        kept = {**dict(zip(names, types, strict=True)), **({SEQ: "BIGINT"} if by_arrival else {})}
+        self.rows = f"(SELECT {', '.join(kept)} FROM b{number})"
+        self._create(kept, f"hash({', '.join(names) or '0'})")
+        if self.is_changelog:
+            self._prepare_taking(names, by_arrival=by_arrival)
 
-    def _prepare(self, columns: list[str], types: Sequence[str]) -> None:
-        add, net, find, take = self._statements
-        run, table = self._database.execute, self.table
-        names = ", ".join(quote(n) for n in self._names)
-        kinds = [*types, "BIGINT"]
-        declared = ", ".join(f"{quote(n)} {t}" for n, t in zip(self._names, kinds, strict=False))
-        run(f"CREATE TABLE {table} ({declared})")
-        run(f"PREPARE {add} AS INSERT INTO {table} SELECT {names} FROM {self.delta}")
-        if not self.is_changelog:
-            return
-        group = f"GROUP BY {', '.join(columns)}" if columns else ""
-        run(
-            f"PREPARE {net} AS SELECT CASE WHEN sum({WEIGHT}) > 0 THEN max({_AT.name}) FILTER (WHERE {WEIGHT} > 0) "
-            f"ELSE max({_AT.name}) FILTER (WHERE {WEIGHT} < 0) END AS place, sum({WEIGHT})::BIGINT AS n "
-            f"FROM {self.delta} {group} HAVING sum({WEIGHT}) <> 0 ORDER BY place"
-        )
-        equal = " AND ".join(f"b.{c} IS NOT DISTINCT FROM d.{c}" for c in columns) or "true"
-        first = f"ORDER BY b.{SEQ}" if SEQ in self._names else ""
-        run(
-            f"PREPARE {find} AS SELECT r, place FROM (SELECT b.rowid AS r, d.{_AT.name} AS place, d.{WEIGHT} AS w, "
-            f"row_number() OVER (PARTITION BY d.{_AT.name} {first}) AS n FROM {table} AS b JOIN {self.delta} AS d ON {equal}) "
-            "WHERE n <= -w"
-        )
-        run(
-            f"PREPARE {take} AS DELETE FROM {table} WHERE rowid IN (SELECT r FROM {self._inputs[1]})"
-        )
+    def _create(self, kept: dict[str, str], hashed: str) -> None:
+        kinds = kept | ({_HASH: "UBIGINT"} if self.is_changelog else {})
+        declared = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        items = ", ".join([*kept, *([f"{hashed} AS {_HASH}"] if self.is_changelog else [])])
+        self._database.execute(f"CREATE TABLE b{self._number} ({declared})")
+        self._prepare("add", f"INSERT INTO b{self._number} SELECT {items} FROM {self.delta}")
+
+    def _prepare_taking(self, names: list[str], *, by_arrival: bool) -> None:
+        group = f"GROUP BY {', '.join(names)}" if names else ""
+        at, total = _AT.name, f"sum({WEIGHT})"
+        self._prepare(
+            "net", f"SELECT CASE WHEN {total} > 0 THEN max({at}) FILTER (WHERE {WEIGHT} > 0) "
+            f"ELSE max({at}) FILTER (WHERE {WEIGHT} < 0) END AS place, {total}::BIGINT AS n "
+            f"FROM {self.delta} {group} HAVING {total} <> 0 ORDER BY place",
+        )  # fmt: skip
+        equal = " AND ".join(f"b.{c} IS NOT DISTINCT FROM d.{c}" for c in names) or "true"
+        oldest = f"ORDER BY b.{SEQ}" if by_arrival else ""
+        hashed = f"hash({', '.join(names) or '0'})"
+        self._prepare(
+            "find", f"WITH c AS MATERIALIZED (SELECT rowid AS r, * FROM b{self._number} "
+            f"WHERE {_HASH} IN (SELECT {hashed} FROM {self.delta})) "
+            f"SELECT r, place FROM (SELECT b.r, d.{at} AS place, d.{WEIGHT} AS w, "
+            f"row_number() OVER (PARTITION BY d.{at} {oldest}) AS n FROM c AS b JOIN {self.delta} AS d ON {equal}) "
+            "WHERE n <= -w",
+        )  # fmt: skip
+        self._prepare(
+            "take", f"DELETE FROM b{self._number} WHERE rowid IN (SELECT r FROM _rows{self._number})"
+        )  # fmt: skip
 
     def change(self, delta: pa.Table, turn: Turn) -> Change:
         """What a delta does, seen before it is done; what was never there becomes an error."""
@@ -119,10 +122,10 @@ class Bag:
         """Does it; `delta` then reads the change."""
         self._taken.table = change.taken
         if change.taken.num_rows:
-            self._database.execute(f"EXECUTE {self._statements[3]}")
+            self._database.execute(f"EXECUTE take{self._number}")
         if change.added.num_rows:
             self._input.table = change.added
-            self._database.execute(f"EXECUTE {self._statements[0]}")
+            self._database.execute(f"EXECUTE add{self._number}")
         self.show(change)
 
     def show(self, change: Change | None) -> None:
@@ -131,17 +134,21 @@ class Bag:
 
     def delete(self, condition: str) -> None:
         """Forgets rows."""
-        self._database.execute(f"DELETE FROM {self.table} WHERE {condition}")
+        self._database.execute(f"DELETE FROM b{self._number} WHERE {condition}")
 
     def count(self) -> int:
-        return int(self._database.arrow(f"SELECT count(*) AS n FROM {self.table}")["n"][0].as_py())
+        counted = self._database.arrow(f"SELECT count(*) AS n FROM b{self._number}")
+        return int(counted.column("n")[0].as_py())
 
     def close(self) -> None:
-        for statement in self._statements if self.is_changelog else self._statements[:1]:
-            self._database.execute(f"DEALLOCATE {statement}")
-        self._database.execute(f"DROP TABLE {self.table}")
-        for name in self._inputs:
-            self._database.unregister(name)
+        for statement in ("add", "net", "find", "take") if self.is_changelog else ("add",):
+            self._database.execute(f"DEALLOCATE {statement}{self._number}")
+        self._database.execute(f"DROP TABLE b{self._number}")
+        self._database.unregister(f"_in{self._number}")
+        self._database.unregister(f"_rows{self._number}")
+
+    def _prepare(self, what: str, sql: str) -> None:
+        self._database.execute(f"PREPARE {what}{self._number} AS {sql}")
 
     def _shaped(self, delta: pa.Table) -> pa.Table:
         schema = self._input.table.schema
@@ -153,7 +160,7 @@ class Bag:
     def _net(self, rows: pa.Table) -> pa.Table:
         """Each row once, with the sum of its weights."""
         self._input.table = rows
-        netted = self._database.arrow(f"EXECUTE {self._statements[1]}")
+        netted = self._database.arrow(f"EXECUTE net{self._number}")
         kept = rows.take(netted.column("place"))
         return kept.set_column(kept.num_columns - 1, WEIGHT_FIELD, netted.column("n"))
 
@@ -163,7 +170,7 @@ class Bag:
         """The change that is possible, and the table's rows that it takes."""
         gone = rows.filter(pa.array(weights < 0))
         self._input.table = gone
-        found = self._database.arrow(f"EXECUTE {self._statements[2]}")
+        found = self._database.arrow(f"EXECUTE find{self._number}")
         places = rows.column(_AT.name).to_numpy()
         counts = np.bincount(found.column("place").to_numpy(), minlength=int(places.max()) + 1)
         possible = np.where(weights < 0, -counts[places], weights)

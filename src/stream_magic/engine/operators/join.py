@@ -105,7 +105,7 @@ class _Linear:
     def __init__(self, plan: Join, at: int, bags: Sequence[Bag], database: Database) -> None:
         self._bag, self._database = bags[at], database
         self._name = f"join{database.number()}"
-        tables = [bag.table for bag in bags]
+        tables = [bag.rows for bag in bags]
         tables[at] = bags[at].delta
         weight = f"t{at}.{WEIGHT}" if self._bag.is_changelog else "1::BIGINT"
         select = f"SELECT {_items(plan)}, {weight} AS {WEIGHT} FROM {fill(plan.from_sql, tables)}"
@@ -128,7 +128,7 @@ class _Compared:
         self._names = [f"before{number}", f"after{number}"]
         self._old = f"_old{number}"
         joined = fill(
-            with_condition(plan.from_sql, plan.sides[at].touched), [b.table for b in bags]
+            with_condition(plan.from_sql, plan.sides[at].touched), [b.rows for b in bags]
         )
         delta = f"WITH {DELTA} AS (SELECT * FROM {self._bag.delta}) "
         select = f"SELECT {_items(plan)} FROM {joined}"

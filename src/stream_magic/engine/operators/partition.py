@@ -66,12 +66,12 @@ class PartitionOperator(Operator):
 
     def _sql(self, plan: Partition, keys: Sequence[str]) -> str:
         if self._is_whole:
-            return fill(plan.sql, [bag.table for bag in self._bags])
+            return fill(plan.sql, [bag.rows for bag in self._bags])
         rows = []
         for bag, part in zip(self._bags, plan.parts, strict=True):
             pairs = zip(part.keys, keys, strict=True)
             equal = " AND ".join(f"r.{quote(k)} IS NOT DISTINCT FROM x.{p}" for k, p in pairs)
-            rows.append(f"(SELECT r.* FROM {bag.table} AS r SEMI JOIN {_TOUCHED} AS x ON {equal})")
+            rows.append(f"(SELECT r.* FROM {bag.rows} AS r SEMI JOIN {_TOUCHED} AS x ON {equal})")
         touched = self._touched(plan, keys)
         return f"WITH {_TOUCHED} AS MATERIALIZED {touched} SELECT * FROM ({fill(plan.sql, rows)})"
 

@@ -71,7 +71,7 @@ class RecomputeOperator(Operator):
             return self.schema.empty_table()
         closed = f"{WINDOW_END} <= {until}"
         shown = ", ".join(n for n in self.schema.names if not is_hidden(n))
-        groups = _select(self._plan, f"(SELECT * FROM {self._bag.table} WHERE {closed})")
+        groups = _select(self._plan, f"(SELECT * FROM {self._bag.rows} WHERE {closed})")
         out = self._database.arrow(f"SELECT {shown} FROM ({groups} ORDER BY {WINDOW_END})")
         if out.num_rows:
             self._bag.delete(closed)
@@ -97,12 +97,12 @@ def _results(plan: Aggregate, bag: Bag, database: Database) -> Results:
     keys = ", ".join(plan.keys)
     touched = f"(SELECT DISTINCT {keys} FROM {bag.delta})" if keys else ""
     equal = " AND ".join(f"r.{k} IS NOT DISTINCT FROM x.{k}" for k in plan.keys)
-    rows = f"(SELECT r.* FROM {bag.table} AS r SEMI JOIN {touched} AS x ON {equal})"
+    rows = f"(SELECT r.* FROM {bag.rows} AS r SEMI JOIN {touched} AS x ON {equal})"
     shown = [n for n in plan.schema.names if not is_hidden(n)]
     kinds = dict(zip(shown, plan.types, strict=True)) | {WINDOW_END: "BIGINT"}
     columns = [*plan.keys, *(c.name for c in plan.calls)]
     return Results(
-        database, _select(plan, rows if keys else bag.table), columns, [kinds[c] for c in columns],
+        database, _select(plan, rows if keys else bag.rows), columns, [kinds[c] for c in columns],
         keys=plan.keys, shown=shown, touched=touched,
     )  # fmt: skip
 
