@@ -28,7 +28,9 @@ def _line(node: Node) -> str:
         mark = f", watermark on {r.time_column}" if r.time_column else ""
         return f"read {r.name} ({kind}{mark})"
     if isinstance(node, Compute):
-        looked = f", looks up {', '.join(node.caches)}" if node.caches else ""
+        by_key = {lookup.cache for lookup in node.lookups}
+        names = [f"{c} by key" if c in by_key else c for c in node.caches]
+        looked = f", looks up {', '.join(names)}" if names else ""
         return f"compute {node.rule}{looked} (linear, no state)"
     calls = ", ".join(c.shown for c in node.calls) or "distinct groups"
     return f"group {calls} ({_rule(node)}; {_bound(node)})"

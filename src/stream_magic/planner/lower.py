@@ -13,6 +13,7 @@ from stream_magic.language.statements import Emit
 from stream_magic.planner.aggregates import Split
 from stream_magic.planner.clock import CLOCK, CLOCK_TABLE, with_clock
 from stream_magic.planner.guard import probe_sql
+from stream_magic.planner.lookup import find_lookups
 from stream_magic.planner.nodes import WINDOW_END, Aggregate, Call, Compute, Read
 from stream_magic.planner.scope import Flow
 from stream_magic.planner.text import read_with_types
@@ -49,6 +50,7 @@ def make_compute(flow: Flow, select: exp.Select, rule: str, names: tuple[str, ..
     )
     timed = with_clock(select)
     sql = timed.sql("duckdb")
+    lookup_sql, lookups = find_lookups(timed, flow)
     return Compute(
         input=flow.node,
         sql=sql,
@@ -60,6 +62,8 @@ def make_compute(flow: Flow, select: exp.Select, rule: str, names: tuple[str, ..
         probe_sql=probe_sql(timed),
         labels=flow.labels,
         reads_clock=CLOCK in sql,
+        lookups=lookups,
+        lookup_sql=lookup_sql,
     )
 
 
