@@ -47,7 +47,9 @@ def _line(node: Node) -> str:
         case Constant():
             return "rows of the query itself"
         case Compute():
-            looked = f", looks up {', '.join(node.caches)}" if node.caches else ""
+            by_key = {lookup.cache for lookup in node.lookups}
+            names = [f"{c} by key" if c in by_key else c for c in node.caches]
+            looked = f", looks up {', '.join(names)}" if names else ""
             return f"compute {node.rule or _items(node)}{looked} (linear, no state)"
         case Union():
             return f"union of {len(node.parts)} ({_kind(node)}, linear, no state)"

@@ -181,4 +181,4 @@ def _one_a_moment(
     time = next(s for s in sides if used([s]) <= names)
     keys = [r for _, r in pairs]
     columns = [c for c in right.columns if c.name in used([time, *keys])]
-    return first_of_each(ctx, right, columns)
+    return first_of_each(ctx, right, columns, keeps_names=True)
