@@ -7,6 +7,7 @@ right change the running graph between two epochs.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from stream_magic.errors import (
     StreamMagicError,
 )
 from stream_magic.language.binder import Binder
-from stream_magic.language.catalog import Catalog
+from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.parser import parse, parse_query
 from stream_magic.language.statements import (
     Create,
@@ -108,11 +109,23 @@ class App:
         """
         return self._run(parse(sql, allow_select=True))
 
-    def create_query(self, name: str, select: str) -> Handle:
-        """The SELECT of a cell as a stream called `name`: what `%%cq NAME` does."""
+    def create_query(
+        self, name: str, select: str, check: Callable[[Relation], None] | None = None
+    ) -> Handle:
+        """The SELECT of a cell as a stream called `name`: what `%%cq NAME` does.
+
+        Args:
+            name: of the stream.
+            select: the query.
+            check: is told the columns before anything changes; if it raises, nothing does.
+        """
         query = parse_query(select)
         place = Name(name, Span(select, query.span.start, query.span.start))
-        self._run([CreateStream(span=query.span, name=place, query=query)])
+        with self._one_cell:
+            draft = self._drafted([CreateStream(span=query.span, name=place, query=query)])
+            if check is not None:
+                check(draft.catalog.find(name))
+            self._apply(draft)
         return self[name]
 
     def sql(self, select: str) -> DuckDBPyRelation:
@@ -247,9 +260,11 @@ class App:
 
     def _run(self, statements: list[Statement]) -> Any:
         with self._one_cell:
-            return self._run_cell(statements)
+            self._apply(self._drafted(statements))
+            return self._show(statements[-1]) if statements else None
 
-    def _run_cell(self, statements: list[Statement]) -> Any:
+    def _drafted(self, statements: list[Statement]) -> Draft:
+        """What the app would be after these statements."""
         draft = Draft(
             self._catalog.copy(),
             dict(self._definitions),
@@ -271,8 +286,7 @@ class App:
                 failed |= _name_of(statement)
         if errors:
             raise errors[0] if len(errors) == 1 else CellError(errors)
-        self._apply(draft)
-        return self._show(statements[-1]) if statements else None
+        return draft
 
     def _check(self, statement: Statement, draft: Draft, restated: set[str]) -> None:
         if isinstance(statement, Create):

@@ -40,6 +40,7 @@ from stream_magic.language.statements import (
     CreateSource,
     CreateTarget,
     FormatClause,
+    Name,
     OptionLiteral,
 )
 
@@ -70,6 +71,12 @@ class Plugins:
         )
         columns = self._declared(s)
         source = self._make_source(plugin, options, s, fmt, columns, given)
+        if source.takes_format and fmt is not None and fmt.is_file_only:
+            span = s.format.name.span if s.format else s.name.span
+            raise ConfigError(
+                "SM7014", f"{fmt.extension} is a format of files, not of messages",
+                hint="write FORMAT json", span=span,
+            )  # fmt: skip
         lent = columns or (self._lent(source, draft) if plugin.takes_format else None)
         if lent is not None and columns is None:
             source = self._make_source(plugin, options, s, fmt, lent, given)
@@ -79,6 +86,10 @@ class Plugins:
         if lent is not None:
             return source, fmt, self._with_extra(source, lent)
         schema = self._inferred(source, fmt, s)
+        _refuse_twice(
+            schema, s.name, "rename one of them where the rows come from, or declare the columns to "
+            f"read: CREATE SOURCE {s.name.text} (id BIGINT, ...) WITH (...)",
+        )  # fmt: skip
         if source.takes_format:
             source = self._make_source(plugin, options, s, fmt, schema, given)
         return source, fmt, self._with_extra(source, schema)
@@ -95,6 +106,7 @@ class Plugins:
         context = CacheContext(s.name.text, self._app, self._clock, fmt, secrets_in(given, options))
         cache = plugin(options, context)
         schema = cache.schema()
+        _refuse_twice(schema, s.name, "name one of them in the query: ... AS other_name")
         known = {n.lower(): n for n in schema.names}
         for key in s.key:
             if key.key not in known:
@@ -252,8 +264,9 @@ class Plugins:
         return fmt.infer(samples, header)
 
     def _with_extra(self, source: Source, schema: pa.Schema) -> pa.Schema:
-        known = set(schema.names)
-        return pa.schema([*schema, *(f for f in source.extra_schema if f.name not in known)])
+        known = {n.lower() for n in schema.names}
+        extra = (f for f in source.extra_schema if f.name.lower() not in known)
+        return pa.schema([*schema, *extra])
 
     def _mode(
         self, s: CreateTarget, given: dict[str, OptionValue], plugin: type[Target], reads: Relation
@@ -325,6 +338,22 @@ def _located(
     for error in e.errors:
         error.span = error.span or s.name.span
     return e.errors[0] if len(e.errors) == 1 else CellError(e.errors)
+
+
+def _refuse_twice(schema: pa.Schema, owner: Name, hint: str) -> None:
+    """SQL compares names without case: of two equal ones only one could be read."""
+    seen: dict[str, str] = {}
+    for name in map(str, schema.names):
+        first = seen.get(name.lower())
+        if first is not None:
+            both = f"'{name}'" if first == name else f"'{first}' and '{name}'"
+            raise LanguageError(
+                "SM2020",
+                f"two columns of {owner.text} are called {both}",
+                hint=hint,
+                span=owner.span,
+            )
+        seen[name.lower()] = name
 
 
 def _span_of(options: tuple[OptionLiteral, ...], name: str) -> Span | None:

@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from stream_magic.engine.dataflow import CacheNode
 from stream_magic.engine.worker import Engine
+from stream_magic.errors import ConfigError
 from stream_magic.language.binder import Binder, quote
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.parser import parse_query
 from stream_magic.planner.references import find_references
+from stream_magic.planner.window_sql import as_sql
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -27,8 +29,7 @@ def snapshot(text: str, engine: Engine, catalog: Catalog, binder: Binder) -> Duc
     """
     query = parse_query(text)
     found = find_references(query, catalog, binder)
-    windows = (t.relation for t in found.windows.values())
-    wanted = {r.id: r for r in (*found.relations.values(), *windows)}
+    wanted = dict(found.relations)
     with engine.between_epochs():
         rows = {i: _rows(r, engine) for i, r in wanted.items()}
     binder.bind(found.body, found.empty_tables(), query.span)
@@ -38,11 +39,15 @@ def snapshot(text: str, engine: Engine, catalog: Catalog, binder: Binder) -> Duc
         con.execute(
             f"CREATE VIEW {_sql_name(relation, con)} AS {_typed(relation, f'_sm_{number}', con)}"
         )
-    for schema_name, tumble in found.windows.items():
+    for schema_name, call in found.windows.items():
+        if call.relation is None:
+            raise ConfigError(
+                "SM7042", f"a snapshot cannot read {call.function.upper()} over the CTE {call.name} yet",
+                hint="make it a stream: CREATE STREAM q AS SELECT ...",
+            )  # fmt: skip
+        source = _sql_name(call.relation, con)
         con.execute(f"CREATE SCHEMA {schema_name}")
-        name = quote(tumble.relation.name.rpartition(".")[2])
-        select = tumble.sql(_sql_name(tumble.relation, con), with_end_us=False)
-        con.execute(f"CREATE VIEW {schema_name}.{name} AS {select}")
+        con.execute(f"CREATE VIEW {schema_name}.{quote(call.name)} AS {as_sql(call, source)}")
     return con.sql(found.body)
 
 
@@ -58,7 +63,7 @@ def _rows(relation: Relation, engine: Engine) -> pa.Table:
 def _sql_name(relation: Relation, con: duckdb.DuckDBPyConnection) -> str:
     schema_name, _, name = relation.name.rpartition(".")
     if not schema_name:
-        return quote(name)
+        return f"main.{quote(name)}"
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema_name)}")
     return f"{quote(schema_name)}.{quote(name)}"
 

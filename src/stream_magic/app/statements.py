@@ -137,6 +137,14 @@ class Handlers:
         draft.put(definition, make, is_rebuilt=is_rebuilt)
 
     def _make(self, s: Create, draft: Draft) -> Made:
+        """What a plugin finds wrong has no place in the cell of its own: it stands at the name."""
+        try:
+            return self._made(s, draft)
+        except StreamMagicError as e:
+            e.span = e.span or s.name.span
+            raise
+
+    def _made(self, s: Create, draft: Draft) -> Made:
         if isinstance(s, CreateSource):
             return self._source(s, draft)
         if isinstance(s, CreateStream | CreateTable):

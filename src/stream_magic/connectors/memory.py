@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -224,9 +224,7 @@ def _to_table(rows: Any, schema: pa.Schema, source: str) -> pa.Table:
         return _from_dicts(rows, schema, source)
     if not isinstance(rows, pa.Table):
         rows = _from_frame(rows, source)
-    _check_names(rows.column_names, schema, source)
-    if len(set(rows.column_names)) < len(rows.column_names):
-        raise DataError("SM5103", f"a column name stands twice in the rows pushed into {source}")
+    rows = rows.rename_columns(_columns(rows.column_names, schema, source))
     columns = [
         _cast(rows.column(f.name), f, source)
         if f.name in rows.column_names
@@ -249,17 +247,33 @@ def _from_frame(rows: Any, source: str) -> pa.Table:
         ) from None
 
 
-def _check_names(names: Any, schema: pa.Schema, source: str) -> None:
+def _columns(names: Iterable[Any], schema: pa.Schema, source: str) -> list[str]:
+    """The column that each name means, compared without case as in SQL."""
+    known = {n.lower(): str(n) for n in schema.names}
+    means: dict[str, Any] = {}
     for name in names:
-        if name not in schema.names:
+        column = known.get(str(name).lower())
+        if column is None:
             raise DataError(
                 "SM5102",
                 f"{source} has no column '{name}'",
                 hint=f"its columns are: {', '.join(schema.names)}",
             )
+        if column in means:
+            raise DataError(
+                "SM5103",
+                f"the rows pushed into {source} have column '{column}' twice",
+                hint=f"leave out '{means[column]}' or '{name}'"
+                if name != means[column]
+                else "leave one of them out",
+            )
+        means[column] = name
+    return list(means)
 
 
 def _from_dicts(rows: Sequence[Any], schema: pa.Schema, source: str) -> pa.Table:
+    names = set(schema.names)
+    found = []
     for row in rows:
         if not isinstance(row, dict):
             raise DataError(
@@ -267,10 +281,12 @@ def _from_dicts(rows: Sequence[Any], schema: pa.Schema, source: str) -> pa.Table
                 f"a row pushed into {source} is a {type(row).__name__}, not a dict",
                 hint="push an Arrow table, a DataFrame or a list of dicts",
             )
-        if not row.keys() <= set(schema.names):
-            _check_names(row, schema, source)
+        is_exact = row.keys() <= names
+        found.append(
+            row if is_exact else dict(zip(_columns(row, schema, source), row.values(), strict=True))
+        )
     return pa.table(
-        [_from_values([row.get(f.name) for row in rows], f, source) for f in schema],
+        [_from_values([row.get(f.name) for row in found], f, source) for f in schema],
         schema=schema,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from stream_magic.contracts.feed import Feed
+from stream_magic.contracts.feed import Columns, Feed
 from stream_magic.contracts.options import Options
 
 
@@ -17,6 +17,15 @@ class Chart(ABC):
     def __init__(self, feed: Feed, options: Options) -> None:
         self.feed = feed
         self.options = options
+
+    @classmethod
+    @abstractmethod
+    def check(cls, columns: Columns, options: Options) -> None:
+        """Called before the query of `--chart` takes effect: raises whatever the constructor would.
+
+        Raises:
+            ConfigError: the options do not fit the columns.
+        """
 
     @abstractmethod
     def widget(self) -> Any:

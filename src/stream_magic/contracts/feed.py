@@ -45,6 +45,17 @@ class Snapshot:
     """Rows there are; `rows` may hold fewer."""
 
 
+class Columns(Protocol):
+    """What is known of a query before it runs: a feed has the same."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def schema(self) -> pa.Schema: ...
+    @property
+    def time_column(self) -> str | None: ...
+
+
 class Feed(Protocol):
     """One stream, table or query of an app, as views see it. Safe to call from any thread."""
 

@@ -93,6 +93,13 @@ class Format(ABC):
         """
         raise NotImplementedError
 
+    def misfits(self, schema: pa.Schema) -> dict[str, str]:  # noqa: ARG002
+        """Columns that this format cannot write, and what they hold: {'age': 'INTERVAL'}.
+
+        Asked when a target is created.
+        """
+        return {}
+
     def open_file(self, stream: BinaryIO, schema: pa.Schema, *, at_start: bool) -> FileWriter:
         """Writes to `stream`; `at_start` is False when a file that has rows already is continued."""
         raise NotImplementedError

@@ -363,11 +363,18 @@ def coerce(value: Any, kind: pa.DataType) -> Any:
 def _struct(value: Any, kind: pa.DataType) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _unfit(value, kind)
-    names = [kind.field(i).name for i in range(kind.num_fields)]
-    for name in value:
-        if name not in names:
-            raise ValueError(f"the STRUCT has no field '{name}', it has: {', '.join(names)}")
-    return {n: coerce(value.get(n), kind.field(n).type) for n in names}
+    names = {kind.field(i).name.lower(): kind.field(i).name for i in range(kind.num_fields)}
+    given: dict[str, Any] = {}
+    for name, inner in value.items():
+        field = names.get(str(name).lower())  # without case, as in SQL
+        if field is None:
+            raise ValueError(
+                f"the STRUCT has no field '{name}', it has: {', '.join(names.values())}"
+            )
+        if field in given:
+            raise ValueError(f"the STRUCT has field '{field}' twice")
+        given[field] = inner
+    return {n: coerce(given.get(n), kind.field(n).type) for n in names.values()}
 
 
 def _scalar(value: Any, kind: pa.DataType) -> Any:

@@ -93,7 +93,7 @@ class EpochRunner:
             swapped = node.loader.swap()
             if swapped is not None:
                 rows, duplicates = swapped
-                self._database.replace_cache(node.id, rows)
+                self._database.replace_cache(node.id, rows, node.loader.index)
                 errors[node.id] = duplicates
                 node.metrics.rows_in += rows.num_rows
         return errors

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import duckdb
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from stream_magic.contracts.cache import Cache
 from stream_magic.core.clock import Clock
+from stream_magic.engine.key_index import KeyIndex, make_index
 from stream_magic.engine.row_errors import RowError, RowErrors
 from stream_magic.errors import StreamMagicError
 from stream_magic.language.binder import quote
@@ -24,10 +26,11 @@ _STOP_S = 5.0
 
 @dataclass(frozen=True)
 class Loaded:
-    """One load: a row a key, and the rows that lost against a later one of the same key."""
+    """One load: a row a key, where they are, and the rows that lost against a later one of the same key."""
 
     rows: pa.Table
-    duplicates: pa.Table = field(default_factory=lambda: pa.table({}))
+    index: KeyIndex | None
+    duplicates: pa.Table
 
 
 class CacheLoader:
@@ -41,6 +44,7 @@ class CacheLoader:
         self.state = "waiting"
         self.message = ""
         self.rows = schema.empty_table()
+        self.index = make_index(self.rows, key)
         self.duplicates = schema.empty_table()
         self.loads = 0
         self.loaded_at_us: int | None = None
@@ -93,7 +97,7 @@ class CacheLoader:
             return None
         self.loads += 1
         is_news = not fresh.duplicates.equals(self.duplicates)
-        self.rows, self.duplicates = fresh.rows, fresh.duplicates
+        self.rows, self.index, self.duplicates = fresh.rows, fresh.index, fresh.duplicates
         return fresh.rows, _duplicate_errors(fresh.duplicates, self._key) if is_news else []
 
     def _run(self) -> None:
@@ -125,8 +129,15 @@ class CacheLoader:
     def _fail(self, state: str, message: str) -> None:
         with self._changed:
             self.state = state
-            self.message = redact(message, self.cache.context.secrets)
+            self.message = redact(message, self.cache.context.secrets) + self._kept()
             self._changed.notify_all()
+
+    def _kept(self) -> str:
+        """What there is to look up all the same."""
+        if self.loaded_at_us is None:
+            return ""
+        at = datetime.fromtimestamp(self.loaded_at_us // 1_000_000, UTC)
+        return f"; the rows loaded at {at:%Y-%m-%d %H:%M:%S} UTC are kept"
 
 
 def one_row_a_key(rows: pa.Table, key: tuple[str, ...]) -> Loaded:
@@ -134,11 +145,10 @@ def one_row_a_key(rows: pa.Table, key: tuple[str, ...]) -> Loaded:
     with duckdb.connect() as con:
         con.register("rows", rows.append_column("_sm_n", pa.array(np.arange(rows.num_rows))))
         losers = _losers(con, key)
-    if not len(losers):
-        return Loaded(rows, rows.schema.empty_table())
     wins = np.ones(rows.num_rows, bool)
     wins[losers] = False
-    return Loaded(rows.filter(pa.array(wins)), rows.take(pa.array(losers)))
+    kept = (rows.filter(pa.array(wins)) if len(losers) else rows).combine_chunks()
+    return Loaded(kept, make_index(kept, key), rows.take(pa.array(losers)))
 
 
 def _losers(con: duckdb.DuckDBPyConnection, key: tuple[str, ...]) -> npt.NDArray[np.int64]:

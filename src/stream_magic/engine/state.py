@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 import duckdb
 import pyarrow as pa
 
+from stream_magic.engine.key_index import KeyIndex
 from stream_magic.language.binder import quote
 
 CACHES = "caches"
@@ -38,6 +39,8 @@ class Database:
         self._con = duckdb.connect()
         self._con.execute(f"CREATE SCHEMA {CACHES}")
         self._numbers = itertools.count(1)
+        self.indexes: dict[str, KeyIndex | None] = {}
+        """Of the rows of each cache, by its id."""
 
     def number(self) -> int:
         """A number that no other table or statement has."""
@@ -71,8 +74,8 @@ class Database:
                 self._con.execute("ROLLBACK")
             raise
 
-    def replace_cache(self, cache_id: str, rows: pa.Table) -> None:
-        """Swaps a cache's rows; prepared lookups see the new ones from their next execution on."""
+    def replace_cache(self, cache_id: str, rows: pa.Table, index: KeyIndex | None) -> None:
+        """Swaps a cache's rows; lookups see the new ones from their next execution on."""
         self._con.register("_load", rows)
         try:
             self._con.execute(
@@ -80,9 +83,11 @@ class Database:
             )
         finally:
             self._con.unregister("_load")
+        self.indexes[cache_id] = index
 
     def drop_cache(self, cache_id: str) -> None:
         self._con.execute(f"DROP TABLE IF EXISTS {CACHES}.{quote(cache_id)}")
+        self.indexes.pop(cache_id, None)
 
     def close(self) -> None:
         self._con.close()

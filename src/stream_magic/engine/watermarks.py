@@ -68,37 +68,46 @@ class WatermarkTracker:
         A row is judged by its own partition's just before it, or by the source's if that is higher.
         """
         n = len(times_us)
-        parts = np.zeros(n, np.int32) if partitions is None else partitions
-        present = [int(p) for p in np.unique(parts)] if partitions is not None else [0]
+        present = _present(partitions, n)
         self.know(present, now_us)
         start = self.watermark_us
+        if not n:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        seen = np.where(is_null, BEFORE_TIME, times_us) if is_null.any() else times_us
         own = np.empty(n, np.int64)
         lowest = np.full(n, END_OF_TIME, np.int64)
         for p, high in list(self._highs.items()):
-            if p in present and n:
-                before = self._before_each_row(p, high, times_us, (parts == p), is_null, lowest)
-                own[parts == p] = before
+            if p in present:
+                # Of many partitions each sees its own rows; one alone sees them all, without a mask.
+                mine = slice(None) if len(present) == 1 else np.asarray(partitions == p)
+                own[mine] = self._before_each_row(p, high, seen, mine, lowest)
                 self._last_rows_us[p] = now_us
             elif p not in self._idle and p not in self._ended:
                 np.minimum(lowest, self._less_delay(high), out=lowest)
-        self._idle.difference_update(present if n else ())
+        self._idle.difference_update(present)
         lowest[lowest == END_OF_TIME] = BEFORE_TIME  # nobody counts: it stays where it was
-        source = np.maximum(np.maximum.accumulate(lowest), start)
-        self._reached = int(source[-1]) if n else start
-        after = np.append(source[1:], self.watermark_us) if n else source
-        return np.maximum(own, source), after
+        source = np.maximum.accumulate(lowest, out=lowest)
+        np.maximum(source, start, out=source)
+        self._reached = int(source[-1])
+        after = np.append(source[1:], self.watermark_us)
+        return np.maximum(own, source, out=own), after
 
     def _before_each_row(
-        self, p: int, high: int, times_us: Micros, mine: npt.NDArray[np.bool_],
-        is_null: npt.NDArray[np.bool_], lowest: Micros,
-    ) -> Micros:  # fmt: skip
+        self, p: int, high: int, seen: Micros, mine: npt.NDArray[np.bool_] | slice, lowest: Micros
+    ) -> Micros:
         """The partition's watermark before each of its rows; lowers `lowest` while it counts."""
-        seen = np.where(mine & ~is_null, times_us, BEFORE_TIME)
-        running = np.maximum.accumulate(np.concatenate(([high], seen)))
+        running = np.empty(len(seen) + 1, np.int64)
+        running[0] = high
+        running[1:] = seen if isinstance(mine, slice) else np.where(mine, seen, BEFORE_TIME)
+        np.maximum.accumulate(running, out=running)
         self._highs[p] = int(running[-1])
-        before = np.where(running[:-1] == BEFORE_TIME, BEFORE_TIME, running[:-1] - self._delay_us)
+        before = running[:-1]
+        nothing = int(np.searchsorted(before, BEFORE_TIME, "right"))  # rows before the first time
+        before[nothing:] -= self._delay_us
         # An idle partition wakes with its first row, and holds nobody back before.
-        awake = int(np.argmax(mine)) + 1 if p in self._idle else 0
+        awake = 0
+        if p in self._idle:
+            awake = 1 if isinstance(mine, slice) else int(np.argmax(mine)) + 1
         np.minimum(lowest[awake:], before[awake:], out=lowest[awake:])
         return before[mine]
 
@@ -112,3 +121,12 @@ class WatermarkTracker:
 
     def _less_delay(self, high: int) -> int:
         return high if high == BEFORE_TIME else high - self._delay_us
+
+
+def _present(partitions: npt.NDArray[np.int32] | None, n: int) -> list[int]:
+    """The partitions that these rows are of."""
+    if partitions is None:
+        return [0]
+    if n and (partitions == partitions[0]).all():
+        return [int(partitions[0])]
+    return [int(p) for p in np.unique(partitions)]

@@ -90,7 +90,7 @@ class Engine:
             node.reader.on_rows = self._news
         elif isinstance(node, CacheNode):
             node.loader.on_load = self._news
-            self.database.replace_cache(node.id, node.loader.rows)
+            self.database.replace_cache(node.id, node.loader.rows, node.loader.index)
         elif isinstance(node, TargetNode):
             node.deliverer.on_room = self._news
         if self.is_started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from stream_magic.contracts.format import Decoded, FileWriter, Format
 from stream_magic.contracts.options import Options, option
+from stream_magic.core.values import type_name
 from stream_magic.errors import ConfigError, ConnectorError
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ class ParquetFormat(Format):
 
     def encode(self, rows: pa.Table) -> list[bytes]:  # noqa: ARG002
         raise _only_files()
+
+    def misfits(self, schema: pa.Schema) -> dict[str, str]:
+        return {f.name: _misfit(f.type) for f in schema if not _is_writable(f.type)}
 
     def open_file(self, stream: BinaryIO, schema: pa.Schema, *, at_start: bool) -> FileWriter:
         if not at_start:
@@ -90,6 +95,26 @@ class _ParquetWriter(FileWriter):
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _is_writable(kind: pa.DataType) -> bool:
+    """The writer itself is asked: it says no before there are rows."""
+    import pyarrow.parquet as pq
+
+    try:
+        pq.ParquetWriter(io.BytesIO(), pa.schema([("c", kind)])).close()
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
+def _misfit(kind: pa.DataType) -> str:
+    """The type that is the cause, also deep inside: 'STRUCT with INTERVAL'."""
+    inner = [kind.field(i).type for i in range(kind.num_fields)]
+    cause = next((t for t in inner if not _is_writable(t)), None)
+    if cause is not None:
+        return f"{type_name(kind)} with {_misfit(cause)}"
+    return type_name(kind) if not pa.types.is_struct(kind) else "STRUCT without fields"
 
 
 def _opened(path: str) -> pq.ParquetFile:

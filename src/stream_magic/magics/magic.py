@@ -70,7 +70,7 @@ class StreamMagics(Magics):  # type: ignore[misc]
 
         from stream_magic.magics.display import Notes, Rows
 
-        with _whole_cell() as state:
+        with _whole_cell():
             given = read_line("%%cq", line, flags=("once",))
             refuse_surplus(given, "%%cq", 1, _CQ_USAGE)
             chart = _chart_of(given)
@@ -82,7 +82,7 @@ class StreamMagics(Magics):  # type: ignore[misc]
                 self._notebook.keep_view()
                 display(Rows(rows))
                 return
-            view = self._query(app, given, text, chart, state)
+            view = self._query(app, given, text, chart)
             warnings = list(app.warnings)
             self._notebook.start(app)
             self._notebook.keep_view(view)
@@ -107,24 +107,15 @@ class StreamMagics(Magics):  # type: ignore[misc]
         except ConfigError:
             return self._notebook.make_app(None)
 
-    def _query(
-        self, app: App, given: Line, text: str, chart: ChartChoice | None, cell: _Cell
-    ) -> Any:
-        """The view of the query; a new query that cannot be drawn is taken away again."""
-        from stream_magic.views import show_chart, show_table
+    def _query(self, app: App, given: Line, text: str, chart: ChartChoice | None) -> Any:
+        """The view of the query. One that cannot be drawn changes nothing."""
+        from stream_magic.views import check_chart, show_chart, show_table
 
         is_named = bool(given.words)
         name = _name_of(given, app) if is_named else self._notebook.unnamed(app, text)
-        is_new = name not in app
-        feed: Any = app.create_query(name, text).feed
-        try:
-            view = show_table(feed) if chart is None else show_chart(feed, *chart)
-        except StreamMagicError:
-            if is_new:
-                app.execute(f"DROP STREAM {name}")
-            else:
-                cell.is_applied = True
-            raise
+        check = None if chart is None else lambda columns: check_chart(columns, *chart)
+        feed: Any = app.create_query(name, text, check).feed
+        view = show_table(feed) if chart is None else show_chart(feed, *chart)
         if is_named:
             self._notebook.drop_unnamed()
         else:
@@ -202,23 +193,14 @@ def _is_typo(others: dict[str, Any]) -> bool:
     return not any(n in known for n in others)
 
 
-class _Cell:
-    """Whether a cell that fails has changed something all the same."""
-
-    is_applied = False
-
-
 @contextmanager
-def _whole_cell() -> Iterator[_Cell]:
+def _whole_cell() -> Iterator[None]:
     """An error of a cell ends with what became of the cell: nothing was applied."""
-    cell = _Cell()
     try:
-        yield cell
+        yield
     except (CellError, InternalError):
         raise
     except StreamMagicError as e:
-        if cell.is_applied:
-            raise
         raise CellError([e]) from None
 
 

@@ -127,7 +127,6 @@ class Notebook:
         known = self._unnamed.get(self._cell_id)
         if known is not None and known[0]() is app:
             return known[1]
-        self.drop_unnamed()
         taken = {n for of_app, n in self._unnamed.values() if of_app() is app}
         number = 1
         while f"cq_{number}" in taken or f"cq_{number}" in app:
@@ -135,9 +134,11 @@ class Notebook:
         return f"cq_{number}"
 
     def keep_unnamed(self, app: App, name: str) -> None:
-        """Called when the query exists: its cell now owns it."""
-        if self._cell_id is not None:
-            self._unnamed[self._cell_id] = (weakref.ref(app), name)
+        """Called when the query exists: its cell now owns it, and no other."""
+        owned = (weakref.ref(app), name)
+        if self._cell_id is not None and self._unnamed.get(self._cell_id) != owned:
+            self._drop_of(self._cell_id)
+            self._unnamed[self._cell_id] = owned
 
     def drop_unnamed(self) -> None:
         """This cell has no unnamed query any more."""

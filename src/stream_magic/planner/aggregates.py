@@ -39,18 +39,19 @@ class AggregateFinder:
     def __init__(self, names: frozenset[str]) -> None:
         self._names = names
 
-    def is_grouped(self, select: exp.Select) -> bool:
-        if select.args.get("group") or select.args.get("having"):
-            return True
-        return any(True for item in select.expressions for _ in self.find(item))
-
     def find(self, node: exp.Expr) -> Iterator[exp.Expr]:
-        """Aggregates in an expression, outermost first, not those of subqueries."""
-        for found in node.walk(
-            prune=lambda n: isinstance(n, exp.Subquery | exp.Select) or self.is_aggregate(n)
-        ):
-            if self.is_aggregate(found):
-                yield found
+        """Aggregates in an expression, outermost first, not those of subqueries, nor window functions."""
+        if isinstance(node, exp.Query):
+            return
+        if self.is_aggregate(node):
+            yield node
+            return
+        below = list(node.iter_expressions())
+        if isinstance(node, exp.Window):  # sum(sum(x)) OVER (...): the inner one
+            core = aggregate_core(node.this)
+            below = [*core.iter_expressions(), *(e for e in below if e is not node.this)]
+        for child in below:
+            yield from self.find(child)
 
     def is_aggregate(self, node: exp.Expr) -> bool:
         core = aggregate_core(node)

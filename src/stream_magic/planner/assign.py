@@ -11,6 +11,7 @@ from stream_magic.core.change import SEQ
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import Column, Map, Op, Parted, Stack
 from stream_magic.planner.over import first_of_each
+from stream_magic.planner.window_sql import windows
 from stream_magic.planner.windows import WindowCall, bucket
 
 
@@ -21,6 +22,12 @@ class WindowAssigner:
         self._ctx = ctx
 
     def apply(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
+        made = self._make(call, op, node)
+        if isinstance(made, Map):
+            made.rule = call.detail
+        return made
+
+    def _make(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
         make = {
             "tumble": self._tumble, "hop": self._listed, "cumulate": self._listed, "session": self._session,
             "tumble_rows": self._rows, "hop_rows": self._rows, "latest": self._latest,
@@ -50,19 +57,9 @@ class WindowAssigner:
         """HOP and CUMULATE: a row is in several windows."""
         del node
         time, start, end = self._ends(call, op)
-        step, size = call.sizes
-        at = f"CAST({time.name} AS TIMESTAMP)" if time.type == "DATE" else time.name
-        kind = "TIMESTAMP" if time.type == "DATE" else time.type
-        near = bucket(at, step, kind, call.shift)
-        if call.function == "hop":
-            before = bucket(f"({at} - {size})", step, kind, call.shift)
-            windows = f"generate_series({before} + {step}, {near}, {step})"
-            pair = [(start, "_w"), (end, f"_w + {size}")]
-        else:
-            whole = bucket(at, size, kind, call.shift)
-            windows = f"generate_series({near} + {step}, {whole} + {size}, {step})"
-            pair = [(start, whole), (end, "_w")]
-        listed = f"CASE WHEN {time.name} IS NULL THEN [NULL] ELSE {windows} END"
+        listed_sql, start_sql, end_sql = windows(call, time.name, time.type)
+        pair = [(start, start_sql), (end, end_sql)]
+        listed = f"CASE WHEN {time.name} IS NULL THEN [NULL] ELSE {listed_sql} END"
         alias = f"_sm_x{self._ctx.names.new('', '').name}"
         unnest = exp.Unnest(
             expressions=[_parse(listed)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,9 +16,10 @@ from stream_magic.planner.assign import WindowAssigner
 from stream_magic.planner.context import Context, Cte, Ctes, Result
 from stream_magic.planner.from_clause import FromClause
 from stream_magic.planner.grouping import Grouper
+from stream_magic.planner.joins import extended, is_plain
 from stream_magic.planner.logical import Column, Given, Group, Map, Op, Product, Scan, conjuncts
 from stream_magic.planner.over import add_windows, first_of_each, top
-from stream_magic.planner.scope import OUTER, Scope, resolve_all
+from stream_magic.planner.scope import OUTER, Item, Scope, resolve_all
 from stream_magic.planner.sets import combine
 from stream_magic.planner.subqueries import Subqueries, take_links
 from stream_magic.planner.text import short, unaliased
@@ -107,6 +109,23 @@ class Blocks:
             op, rest = subqueries.conjunct(op, part, lambda n: self._with_aliases(n, scope, aliases or {}))
             left += rest
         return op, left
+
+    def beside(
+        self, op: Op, result: Result, scope: Scope, item: Item, condition: exp.Expr | None, kind: str, ctes: Ctes
+    ) -> Op:  # fmt: skip
+        """A LATERAL that gives one row for each row: its columns beside it."""
+        if condition is not None and kind == "LEFT":
+            raise self.ctx.refuse("SM3059", "LEFT JOIN LATERAL with a condition is not supported yet", "put the condition inside")
+        op, values = Subqueries(self, scope, ctes).one_row(op, result)
+        made = [(self.ctx.names.like(c), v) for c, v in zip(result.columns, values, strict=True)]
+        item.columns = [c for c, _ in made]
+        if item not in scope.items:
+            scope.items.append(item)
+        op = extended(op, made)
+        if condition is None:
+            return op
+        named = {c.name: n for c, (n, _) in zip(result.columns, made, strict=True)}
+        return _filtered(op, [_renamed(condition, named)])
 
     def _with_aliases(self, node: exp.Expr, scope: Scope, aliases: dict[str, exp.Expr]) -> exp.Expr:
         def unknown(column: exp.Column) -> exp.Expr:
@@ -269,7 +288,7 @@ class _Block:
             return op
         node = exp.and_(*parts, copy=True)
         op, where = self._blocks.condition(op, node, self._scope, self._ctes, self._aliases)
-        return _filtered(op, where)
+        return _filtered(op, where, "WHERE " + short(condition))
 
     def _is_residual(self, part: exp.Expr) -> bool:
         """A condition that needs the row around: it becomes part of the join with it."""
@@ -348,7 +367,9 @@ class _Block:
         """`min(COLUMNS('x.*'))`: once for each column that is meant."""
         node = item.find(exp.Columns) or item.find(exp.Star)
         assert node is not None  # noqa: S101  # asked before
-        shown = dict(reversed(self._scope.shown()))
+        shown: dict[str, exp.Expr] = {}
+        for n, e in self._scope.shown():
+            shown.setdefault(n, e)
         fake = [Column(n, n, c.type) for n in shown for c in [self._column_of(shown[n])]]
         columns = node if isinstance(node, exp.Columns) else exp.Columns(this=node.copy())
         asked = exp.select(columns.copy()).from_("_sm_row")
@@ -481,15 +502,15 @@ class _Block:
             made.append(e2)
         shown = {e.sql("duckdb"): n for n, e in items}
         key_names = tuple(shown[k] for k in grouped.keys if k in shown)
-        detail = [k.label for k in grouped.keys.values() if not k.window]
+        detail = [k for k, c in grouped.keys.items() if not c.window]
         for text, c in grouped.keys.items():
             c.label = shown.get(text, c.label)
-        self._ctx.details.append("aggregate" if not detail else "by " + ", ".join(self._shown_key(k) for k in grouped.keys))
+        self._ctx.details.append("by " + ", ".join(self._shown_key(k) for k in detail) if detail else "aggregate")
         return op, made, grouped.links, key_names if len(key_names) == len(grouped.keys) else None
 
     def _shown_key(self, text: str) -> str:
         labels = {c.name: c.label for c in self._scope.columns()}
-        return labels.get(text, text)
+        return re.sub(r"\bc\d+\b", lambda m: labels.get(m.group(), m.group()), text)
 
     def _resolved_group(self, group: exp.Group, items: list[tuple[str, exp.Expr]]) -> exp.Group:
         def change(e: exp.Expr) -> exp.Expr:
@@ -609,19 +630,18 @@ class _Block:
         return group
 
 
-def _filtered(op: Op, where: list[exp.Expr]) -> Op:
+def _filtered(op: Op, where: list[exp.Expr], rule: str = "") -> Op:
     if not where:
         return op
     if isinstance(op, Product) and not op.where:
-        from stream_magic.planner.joins import is_plain
-
         plain = [w for w in where if is_plain(w)]
         where = [w for w in where if not is_plain(w)]
         op = replace(op, where=plain, columns=list(op.columns))
         if not where:
             return op
     return Map(
-        list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, keeps=True, where=where
+        list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, keeps=True, where=where,
+        rule=rule,
     )  # fmt: skip
 
 

@@ -82,6 +82,15 @@ class Context:
     def refuse(self, code: str, what: str, hint: str, node: exp.Expr | None = None) -> PlanError:
         return PlanError(code, what, hint=hint or None, span=self.span(node))
 
+    def shown(self, node: exp.Expr, columns: Sequence[Column]) -> str:
+        """An expression as the user would write it."""
+        labels = {c.name: c.label for c in columns}
+
+        def named(n: exp.Expr) -> exp.Expr:
+            return exp.column(labels[n.name]) if isinstance(n, exp.Column) and n.name in labels else n
+
+        return str(node.copy().transform(named).sql("duckdb"))
+
     def types(self, expressions: Sequence[exp.Expr], columns: Sequence[Column]) -> tuple[str, ...]:
         """DuckDB types of expressions over these columns.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from stream_magic.language.catalog import Relation
-from stream_magic.planner.context import Ctes
+from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.joins import join
 from stream_magic.planner.logical import Column, Given, Map, Op, Scan
 from stream_magic.planner.references import PLACE, table_name
@@ -28,6 +28,7 @@ class FromClause:
         self._ctes = ctes
         self.scope = Scope(parent=parent)
         self._op: Op | None = None
+        self._laterals: dict[int, Result] = {}
         self._waiting: list[tuple[Item, Relation, exp.Join | None]] = []  # caches before any stream
 
     def read(self) -> Op:
@@ -69,7 +70,10 @@ class FromClause:
         if isinstance(inner, exp.Subquery):
             around = self.scope if is_lateral else self.scope.parent
             result = self._blocks.query(inner.this, self._ctes, around)
-            return result.op, self._named(node, result.columns, node.alias or "_q"), result.links
+            item = self._named(node, result.columns, node.alias or "_q")
+            if result.links or result.residual:
+                self._laterals[id(item)] = result
+            return result.op, item, result.links
         if isinstance(inner, exp.Values):
             op = self._blocks.values(inner)
             return op, self._named(node, op.columns, inner.alias or "valueslist"), []
@@ -148,9 +152,15 @@ class FromClause:
         assert j is not None  # noqa: S101  # the first item has no join
         kind = self._kind(j)
         condition = self._condition(item, j)
+        result = self._laterals.get(id(item))
+        if result is not None and result.is_single and kind in ("INNER", "LEFT"):
+            self._op = self._blocks.beside(self._op, result, self.scope, item, condition, kind, self._ctes)
+            return
         for inner, outer in links:
-            equal = exp.NullSafeEQ(this=outer.copy(), expression=inner.ref)
+            equal = exp.EQ(this=outer.copy(), expression=inner.ref)
             condition = equal if condition is None else exp.and_(condition, equal)
+        for rest in result.residual if result is not None else []:
+            condition = rest if condition is None else exp.and_(condition, rest)
         self._op = join(self._ctx, self._op, op, kind, condition, j)
         self._ctx.details.append(f"{kind.lower()} join" if kind != "INNER" else "join")
 
@@ -287,6 +297,7 @@ class FromClause:
         return Map(
             [*op.columns, *shown], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
             input=op, keeps=True, joins=[exp.Join(**args)], joined=joined, caches=[relation],
+            rule=f"lookup join with {relation.name}",
         )  # fmt: skip
 
     # --- unnest ----------------------------------------------------------------------------------

@@ -128,7 +128,8 @@ class Grouper:
             text = call.sql("duckdb")
             if text not in self._calls:
                 kind = self._ctx.types([call], self._op.columns)[0]
-                self._calls[text] = (call.copy(), self._ctx.names.new(text, kind))
+                shown = self._ctx.shown(call, self._op.columns)
+                self._calls[text] = (call.copy(), self._ctx.names.new(shown, kind))
 
     def _before(self, e: exp.Expr) -> Column:
         """The column that holds an expression before the groups are made."""
@@ -136,13 +137,14 @@ class Grouper:
             return self._op.column(e.name)
         text = e.sql("duckdb")
         if text not in self._made:
-            self._made[text] = self._ctx.names.new(text, self._ctx.types([e], self._op.columns)[0])
+            kind = self._ctx.types([e], self._op.columns)[0]
+            self._made[text] = self._ctx.names.new(self._ctx.shown(e, self._op.columns), kind)
             self._items.append((self._made[text], e.copy()))
         return self._made[text]
 
     def _aggregation(self, node: exp.Expr, column: Column) -> Aggregation:
         node = node.copy()
-        shown = node.sql("duckdb")
+        shown = self._ctx.shown(node, self._op.columns)
         core = aggregate_core(node)
         name = function_name(core)
         self._refuse(name, core, node)
@@ -201,7 +203,7 @@ class Grouper:
     ) -> tuple[Op, dict[str, Column], list[Column]]:
         ctx = self._ctx
         end = self._closing_end(before, [before_keys[k] for k in chosen.keys])
-        keys = {k: ctx.names.like(before_keys[k], k) for k in chosen.keys}
+        keys = {k: ctx.names.like(before_keys[k]) for k in chosen.keys}
         links = [ctx.names.like(c) for c in self._links]
         pairs = [*((keys[k], before_keys[k]) for k in chosen.keys), *zip(links, self._links, strict=True)]
         is_closing = self._emit == "close" and end is not None
@@ -225,7 +227,7 @@ class Grouper:
         """One GROUP BY for each grouping set; the keys that it lacks are NULL there."""
         ctx = self._ctx
         wanted = [g for e in self._expressions for g in e.find_all(exp.Grouping, exp.GroupingId)]
-        keys = {k: ctx.names.like(c, k) for k, c in before_keys.items()}
+        keys = {k: ctx.names.like(c) for k, c in before_keys.items()}
         links = [ctx.names.like(c) for c in self._links]
         marks = {g.sql("duckdb"): ctx.names.new(g.sql("duckdb"), "BIGINT") for g in wanted}
         parts: list[Op] = []

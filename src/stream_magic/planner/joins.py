@@ -40,8 +40,9 @@ def join(
         PlanError: SM3055, an ASOF join without an inequality.
     """
     left, right, on = _hoisted(ctx, left, right, condition)
-    product = _as_product(left, is_alone=kind in ("RIGHT", "FULL"))
     right_names = {c.name for c in right.columns}
+    is_alone = kind in ("RIGHT", "FULL") or _has_any(left, right_names)
+    product = _as_product(left, is_alone=is_alone)
     pairs = _pairs(on, right_names)
     if kind.startswith("ASOF"):
         right = _one_a_moment(ctx, right, on, pairs, node)
@@ -66,6 +67,11 @@ def join(
         left.has_order and right.has_order and not changes,
         legs=[*legs, leg], joins=[*product.joins, _join_node(kind, on)], where=product.where,
     )  # fmt: skip
+
+
+def _has_any(op: Op, names: set[str]) -> bool:
+    """A side of it has columns of these names, maybe not shown."""
+    return isinstance(op, Product) and any(c.name in names for leg in op.legs for c in leg.op.columns)
 
 
 def _as_product(op: Op, *, is_alone: bool) -> Product:
@@ -175,4 +181,4 @@ def _one_a_moment(
     time = next(s for s in sides if used([s]) <= names)
     keys = [r for _, r in pairs]
     columns = [c for c in right.columns if c.name in used([time, *keys])]
-    return first_of_each(ctx, right, columns)
+    return first_of_each(ctx, right, columns, keeps_names=True)

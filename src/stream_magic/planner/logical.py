@@ -16,6 +16,9 @@ from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
 
+RESOLVED = "sm_resolved"  # meta of a column that has its name of the plan already
+
+
 @dataclass(eq=False)
 class Column:
     """A column of an operation.
@@ -37,7 +40,9 @@ class Column:
     @property
     def ref(self) -> exp.Column:
         """The column in an expression."""
-        return exp.column(exp.to_identifier(self.name))
+        column = exp.column(exp.to_identifier(self.name))
+        column.meta[RESOLVED] = True
+        return column
 
 
 class Names:

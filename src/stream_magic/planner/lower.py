@@ -38,6 +38,7 @@ from stream_magic.planner.logical import (
     inputs_of,
     used,
 )
+from stream_magic.planner.lookup import find_lookups
 from stream_magic.planner.nodes import (
     PARTITION,
     WINDOW_END,
@@ -191,10 +192,12 @@ class Lowering:
             below |= needed
         level = self._level(op.input, below - {c.name for c, _ in op.joined})
         if op.joins:
-            if any(not _is_trivial(e) for e in level.columns.values()) or level.checked is not None:
+            asked = used(op.joins)
+            is_apart = any(not _is_trivial(e) for n, e in level.columns.items() if n in asked)
+            if is_apart or level.checked is not None and any(isinstance(j.this, exp.Unnest) for j in op.joins):
                 level = self._nested(level, below)
-            level.joins += [self._put_in(j, level) for j in op.joins]
             level.columns |= {c.name: e for c, e in op.joined}
+            level.joins += [self._put_in(j, level) for j in op.joins]
         level.caches += op.caches
         expressions = [*(e for _, e in items), *op.where]
         if any(not _is_trivial(level.columns[n]) for n in used(expressions) if n in level.columns):
@@ -249,6 +252,7 @@ class Lowering:
         timed = with_clock(select)
         sql = timed.sql("duckdb")
         node = level.node
+        lookup_sql, lookups = find_lookups(timed, node.schema, level.caches)
         source = EmptyTable(
             INPUT, typed_columns(node.schema.names, self._ctx.binder.column_types(node.schema))
         )
@@ -258,7 +262,7 @@ class Lowering:
             input=node, sql=sql, visible=tuple(names), hidden=hidden, schema=bound.schema,
             types=tuple(bound.types[: len(names)]), caches=tuple(dict.fromkeys(c.id for c in level.caches)),
             is_windowed=level.checked is not None, rule=", ".join(level.rules), probe_sql=probe_sql(timed),
-            labels=level.labels, reads_clock=CLOCK in sql,
+            labels=level.labels, reads_clock=CLOCK in sql, lookups=lookups, lookup_sql=lookup_sql,
         )  # fmt: skip
 
     def _sealed(self, op: Op, columns: Sequence[Column]) -> Compute:

@@ -55,6 +55,23 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """A join with a cache on exactly its KEY: each row finds one row of the cache, or none.
+
+    Attributes:
+        cache: its id.
+        keys: for each column of its KEY where the value stands in `_in`: a column, and fields of structs in it.
+        columns: of the cache, that the statement reads.
+        is_inner: rows that find nothing are left out; else they find NULLs.
+    """
+
+    cache: str
+    keys: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...]
+    is_inner: bool
+
+
+@dataclass(frozen=True)
 class Compute:
     """Filter, projection, window assignment and cache lookups in one DuckDB statement: linear.
 
@@ -71,6 +88,8 @@ class Compute:
         probe_sql: says for each input row whether it cannot be computed; '' if that cannot be asked.
         labels: what users call the input's columns, where they were named by the planner.
         reads_clock: it asks what time it is.
+        lookups: joins that an index can do beforehand, with `lookup_sql`.
+        lookup_sql: the same as `sql` over `_in` and what each lookup found, row by row; '' without lookups.
     """
 
     input: Node
@@ -85,6 +104,8 @@ class Compute:
     probe_sql: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     reads_clock: bool = False
+    lookups: tuple[Lookup, ...] = ()
+    lookup_sql: str = ""
 
     @property
     def inputs(self) -> tuple[Node, ...]:

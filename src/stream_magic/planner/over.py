@@ -149,8 +149,9 @@ def _ties(order: exp.Order | None, columns: Sequence[Column]) -> list[exp.Ordere
 
 
 def first_of_each(
-    ctx: Context, op: Op, keys: list[Column], order: Sequence[exp.Ordered] = (), *, by_arrival: bool = False
-) -> Op:
+    ctx: Context, op: Op, keys: list[Column], order: Sequence[exp.Ordered] = (), *, by_arrival: bool = False,
+    keeps_names: bool = False,
+) -> Op:  # fmt: skip
     """One row for each value of the keys: the first by `order`, then by the other columns (or by arrival)."""
     sort = list(order)
     if by_arrival:
@@ -160,7 +161,7 @@ def first_of_each(
     parts = ", ".join(k.name for k in keys)
     by = ", ".join(o.sql("duckdb") for o in sort) or "1"
     body = f"FROM _sm_i0 QUALIFY row_number() OVER ({f'PARTITION BY {parts} ' if keys else ''}ORDER BY {by}) = 1"
-    kept = [ctx.names.like(c) for c in op.columns]
+    kept = list(op.columns) if keeps_names else [ctx.names.like(c) for c in op.columns]
     return Parted(
         kept, True, has_order=False,
         inputs=[op], keys=[keys], key_sql=[k.name for k in keys],

@@ -57,30 +57,35 @@ def find_references(query: Query, catalog: Catalog, binder: Binder) -> Reference
     """
     span = query.span
     found = References(span.text[span.start : span.end])
-    for number, table in enumerate(table_items(query.ast)):
-        call = window_call(table)
-        if call is None:
+    tables = table_items(query.ast)
+    for table in tables:
+        if window_call(table) is None:
             _refuse_function(table, span.text)
             relation = catalog.find(table_name(table), span_of(table, span.text))
-            found.relations[relation.id] = relation
-            empty = _empty_table(relation)
-            found.empty[empty.sql_name] = empty
-            continue
-        place = f"_sm_w{number}"
+            _add(found, relation)
+    calls = [(t, c) for t in tables if (c := window_call(t)) is not None]
+    # Those inside a CTE stand before those that read it.
+    for number, (table, call) in enumerate(sorted(calls, key=lambda p: span_of(p[1], span.text).start)):
+        place = f"w{number}"
         columns = _columns_of(call, query.ast, found, catalog, binder, span.text)
         window = read_window(call, columns, span.text, binder)
         if isinstance(columns, Relation):
-            found.relations[columns.id] = columns
+            _add(found, columns)
         table.meta[PLACE] = place
         found.windows[place] = window
-        found.empty[place] = EmptyTable(
-            window.name, typed_columns(*window.shown), place, window.shown[0]
-        )
+        shown, types = window.shown
+        found.empty[place] = EmptyTable(window.name, typed_columns(shown, types), place, shown)
         at = span_of(call, span.text)
         start, end = at.start - span.start, at.end - span.start
         name = found.empty[place].sql_name
         found.body = found.body[:start] + name.ljust(end - start) + found.body[end:]
     return found
+
+
+def _add(found: References, relation: Relation) -> None:
+    found.relations[relation.id] = relation
+    empty = _empty_table(relation)
+    found.empty[empty.sql_name] = empty
 
 
 def _columns_of(

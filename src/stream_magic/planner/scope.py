@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from stream_magic.planner.logical import Column
+from stream_magic.planner.logical import RESOLVED, Column
 
 OUTER = "sm_outer"  # meta of a column that belongs to the SELECT around
 
@@ -118,6 +118,8 @@ def resolve_all(
 
     def change(n: exp.Expr) -> exp.Expr:
         if isinstance(n, exp.Query):
+            return n
+        if n.meta.get(RESOLVED):
             return n
         if isinstance(n, exp.Column) and not n.is_star:
             found = scope.resolve(list(n.parts))

@@ -80,10 +80,10 @@ class Subqueries:
         query = node.args.get("query") if isinstance(node, exp.In) else None
         if query is not None and not self._is_lookup(query):
             op, value = self.expression(op, resolve(node.this))
-            right, on, y = self._in(query)
-            same: exp.Expr = exp.EQ(this=value, expression=y.ref)
+            right, on, ys = self._in(query)
+            same = _equal(value, ys)
             if is_not:
-                same = exp.paren(exp.or_(same, _is_null(value), _is_null(y.ref)), copy=False)
+                same = exp.paren(exp.or_(same, self._unknown(value, ys, query)), copy=False)
             condition = same if on is None else exp.and_(same, on)
             return join(self._ctx, op, right, "ANTI" if is_not else "SEMI", condition, part), []
         op, rest = self.expression(op, resolve(part))
@@ -109,8 +109,8 @@ class Subqueries:
             return op, mark.ref, above
         if isinstance(above, exp.In):
             op, value = self.expression(op, above.this.copy())
-            right, on, y = self._in(query)
-            tests = [(exp.EQ(this=value, expression=y.ref), "true"), (exp.paren(exp.or_(_is_null(value), _is_null(y.ref)), copy=False), "CAST(NULL AS BOOLEAN)")]
+            right, on, ys = self._in(query)
+            tests = [(_equal(value, ys), "true"), (self._unknown(value, ys, query), "CAST(NULL AS BOOLEAN)")]
             both = [(t if on is None else exp.and_(t, on.copy()), v) for t, v in tests]
             op, mark = self._marked(op, both, right, "false")
             return op, mark.ref, above
@@ -123,9 +123,15 @@ class Subqueries:
         result = self._blocks.query(query, self._ctes, self._scope)
         return result.op, self._linked(result)
 
-    def _in(self, query: exp.Expr) -> tuple[Op, exp.Expr | None, Column]:
+    def _in(self, query: exp.Expr) -> tuple[Op, exp.Expr | None, list[Column]]:
         result = self._blocks.query(query, self._ctes, self._scope)
-        return result.op, self._linked(result), result.columns[0]
+        return result.op, self._linked(result), result.columns
+
+    def _unknown(self, value: exp.Expr, ys: list[Column], query: exp.Expr) -> exp.Expr:
+        """Where SQL says neither yes nor no: a NULL on either side."""
+        if len(ys) > 1:
+            raise self._ctx.refuse("SM3059", "NOT IN over several columns is not supported yet", "write NOT EXISTS", query)
+        return exp.paren(exp.or_(_is_null(value), _is_null(ys[0].ref)), copy=False)
 
     @staticmethod
     def _linked(result: Result) -> exp.Expr | None:
@@ -163,15 +169,21 @@ class Subqueries:
             )  # fmt: skip
         if not result.is_single:
             result = self._single(result)
-        value = result.columns[0]
+        op, values = self.one_row(op, result)
+        return op, values[0]
+
+    def one_row(self, op: Op, result: Result) -> tuple[Op, list[exp.Expr]]:
+        """The row that a subquery gives for each row, beside it."""
         if not result.links:
-            return join(self._ctx, op, result.op, "INNER", None), value.ref
+            return join(self._ctx, op, result.op, "INNER", None), [c.ref for c in result.columns]
         joined = join(self._ctx, op, result.op, "LEFT", self._linked(result))
-        empty = result.empty.get(value.name, exp.null())
-        return joined, exp.Case(
-            ifs=[exp.If(this=_is_null(result.links[0][0].ref), true=exp.cast(self._over_nothing(empty), value.type, dialect="duckdb"))],
-            default=value.ref,
-        )  # fmt: skip
+        is_missing = _is_null(result.links[0][0].ref)
+        values: list[exp.Expr] = []
+        for c in result.columns:
+            nothing = self._over_nothing(result.empty.get(c.name, exp.null()))
+            default = exp.cast(nothing, c.type, dialect="duckdb")
+            values.append(exp.Case(ifs=[exp.If(this=is_missing.copy(), true=default)], default=c.ref))
+        return joined, values
 
     def _over_nothing(self, e: exp.Expr) -> exp.Expr:
         """What an expression over aggregates is where there are no rows."""
@@ -282,6 +294,13 @@ def _outermost(holder: exp.Expr) -> exp.Expr | None:
         if isinstance(node, exp.Query):
             return node
     return None
+
+
+def _equal(value: exp.Expr, ys: list[Column]) -> exp.Expr:
+    if len(ys) == 1:
+        return exp.EQ(this=value, expression=ys[0].ref)
+    parts = value.expressions if isinstance(value, exp.Tuple) else [value]
+    return exp.and_(*(exp.EQ(this=v.copy(), expression=y.ref) for v, y in zip(parts, ys, strict=True)), copy=False)
 
 
 def _is_null(e: exp.Expr) -> exp.Expr:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stream_magic.contracts.feed import AppFeed, Feed
-from stream_magic.contracts.options import OptionErrors, OptionValue, parse_options
+from stream_magic.contracts.chart import Chart
+from stream_magic.contracts.feed import AppFeed, Columns, Feed
+from stream_magic.contracts.options import OptionErrors, Options, OptionValue, parse_options
 from stream_magic.contracts.registry import registry
 from stream_magic.errors import CellError
 
@@ -43,15 +44,25 @@ def show_chart(feed: Feed, name: str, options: dict[str, Any]) -> Any:
     """
     from stream_magic.views.chart_view import show
 
+    kind, parsed = _chart(name, options)
+    return show(kind(feed, parsed))
+
+
+def check_chart(columns: Columns, name: str, options: dict[str, Any]) -> None:
+    """Raises what `show_chart` would raise of a feed with these columns."""
+    kind, parsed = _chart(name, options)
+    kind.check(columns, parsed)
+
+
+def _chart(name: str, options: dict[str, Any]) -> tuple[type[Chart], Options]:
     kind = registry.chart(name)
     given = {
         n: v if isinstance(v, OptionValue) else OptionValue(v, str(v)) for n, v in options.items()
     }
     try:
-        parsed = parse_options(kind.options_type, given, f"chart '{name}'")
+        return kind, parse_options(kind.options_type, given, f"chart '{name}'")
     except OptionErrors as e:
         raise (e.errors[0] if len(e.errors) == 1 else CellError(e.errors)) from None
-    return show(kind(feed, parsed))
 
 
 def show_app(app_feed: AppFeed) -> Any:

@@ -126,7 +126,8 @@ def test_every_kind_of_rows_is_cast_to_the_declared_columns(rows):
         ({"id": True}, "True does not fit column 'id' BIGINT"),
         ({"price": 1.005}, "1.005 does not fit column 'price' DECIMAL"),
         ({"at": "yesterday"}, "'yesterday' does not fit column 'at' TIMESTAMP"),
-        ({"ID": 1}, "orders has no column 'ID'"),
+        ({"no": 1}, "orders has no column 'no'"),
+        ({"id": 1, "ID": 2}, "have column 'id' twice\nhint: leave out 'id' or 'ID'"),
     ],
 )
 def test_nothing_of_a_push_with_a_bad_value_is_taken(row, said):
@@ -142,9 +143,39 @@ def test_a_bad_value_in_an_arrow_column_is_named():
         s.push(pa.table({"id": [1.0, 1.5]}))
     with pytest.raises(DataError, match=r"1\.005 does not fit column 'price'"):
         s.push(pa.table({"price": [1.0, 1.005]}))
-    with pytest.raises(DataError, match="no column 'ID'"):
-        s.push(pa.table({"ID": [1]}))
+    with pytest.raises(DataError, match="no column 'no'"):
+        s.push(pa.table({"no": [1]}))
+    with pytest.raises(DataError, match="have column 'id' twice"):
+        s.push(pa.table([[1], [2]], names=["ID", "Id"]))
     assert s.pending_rows == 0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"ID": 1, "Name": "a"}],
+        pa.table({"NAME": ["a"], "Id": [1]}),
+        pd.DataFrame({"iD": [1], "name": ["a"]}),
+    ],
+)
+def test_column_names_are_compared_without_case_as_in_sql(rows):
+    s = source(columns=pa.schema([("Id", pa.int64()), ("name", pa.string())]))
+    s.push(rows)
+    batch = s.read(10, 0)
+    assert batch is not None
+    assert batch.rows.to_pylist() == [{"Id": 1, "name": "a"}]
+
+
+def test_names_inside_a_struct_are_compared_without_case_too():
+    kind = pa.struct([("Name", pa.string()), ("size", pa.int32())])
+    s = source(columns=pa.schema([("item", kind)]))
+    s.push([{"item": {"NAME": "a"}}])
+    batch = s.read(10, 0)
+    assert batch is not None
+    assert batch.rows.to_pylist() == [{"item": {"Name": "a", "size": None}}]
+    for item in ({"nam": "a"}, {"name": "a", "Name": "b"}):
+        with pytest.raises(DataError, match="does not fit column 'item'"):
+            s.push([{"item": item}])
 
 
 def test_timestamps_with_a_zone_become_utc():

@@ -45,6 +45,25 @@ def test_a_file_without_rows_is_fine_and_no_parquet_is_said(tmp_path):
         PARQUET.file_schema(str(tmp_path / "y.parquet"))
 
 
+def test_what_a_file_cannot_hold_is_found_without_rows():
+    interval = pa.month_day_nano_interval()
+    schema = pa.schema(
+        [
+            ("id", pa.int64()),
+            ("age", interval),
+            ("o", pa.struct([("l", pa.list_(interval)), ("n", pa.int32())])),
+            ("at", pa.time64("us")),
+            ("none", pa.struct([])),
+        ]
+    )
+    assert PARQUET.misfits(schema) == {
+        "age": "INTERVAL",
+        "o": "STRUCT with LIST with INTERVAL",
+        "none": "STRUCT without fields",
+    }
+    assert PARQUET.misfits(ROWS.schema) == {}
+
+
 def test_there_are_no_parquet_messages():
     with pytest.raises(ConfigError, match="files, not of messages"):
         PARQUET.encode(ROWS)

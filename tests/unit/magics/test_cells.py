@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import ipywidgets
+import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from stream_magic.app.app import App
@@ -153,6 +154,15 @@ def test_an_unnamed_query_belongs_to_its_cell(orders: Cells):
     assert sorted(names(orders)[2:]) == ["cq_1", "named"]
 
 
+def test_an_unnamed_query_stays_in_its_app_until_its_cell_has_one_in_another(orders: Cells):
+    orders.ok("%%cq\nSELECT id FROM big", "cell-a")
+    orders.ok(ORDERS.replace("%%stream", "%%stream depot"))
+    orders.fails("%%cq --app depot\nSELECT nothing FROM big", "cell-a")
+    assert "cq_1" in orders.app
+    orders.ok("%%cq --app depot\nSELECT id FROM big", "cell-a")
+    assert "cq_1" not in orders.app
+
+
 def test_without_cell_ids_the_same_text_is_the_same_query(orders: Cells):
     orders.ok("%%cq\nSELECT id FROM big")
     orders.ok("%%cq\nSELECT id\n  FROM big")
@@ -234,11 +244,27 @@ def test_what_stands_below_a_changed_statement_is_built_anew(orders: Cells):
     assert orders.app["total"].preview().to_pylist() == [{"total": 130.0}]
 
 
-def test_a_chart_that_does_not_fit_leaves_a_running_query_alone(orders: Cells):
-    orders.ok("%%cq total\nSELECT id, amount FROM big")
-    message = orders.fails("%%cq total --chart line --x nothing\nSELECT id, amount FROM big")
-    assert "Nothing in this cell was applied" not in message
-    assert "total" in orders.app
+@pytest.mark.parametrize("cell_id", [None, "cell-a"])
+@pytest.mark.parametrize("name", ["total", ""])
+def test_a_chart_that_does_not_fit_leaves_a_running_query_alone(
+    orders: Cells, name: str, cell_id: str | None
+):
+    orders.ok(f"%%cq {name}\nSELECT id, amount FROM big", cell_id)
+    before = {n: orders.app._engine.flow[n] for n in names(orders)}
+    message = orders.fails(
+        f"%%cq {name} --chart line --x nothing\nSELECT id + 1 AS id, amount FROM big", cell_id
+    )
+    assert "has no column 'nothing'" in message
+    assert message.endswith("Nothing in this cell was applied.")
+    assert {n: orders.app._engine.flow[n] for n in names(orders)} == before
+
+
+def test_a_chart_is_checked_against_the_columns_that_the_changed_query_will_have(orders: Cells):
+    orders.ok("%%cq total --chart line --x id\nSELECT id, amount FROM big")
+    message = orders.fails("%%cq total --chart line --x id\nSELECT amount FROM big")
+    assert "x: total has no column 'id'" in message
+    orders.ok("%%cq total --chart line --x n\nSELECT id AS n, amount FROM big")
+    assert orders.app["total"].schema.names == ["n", "amount"]
 
 
 def test_a_chart_is_shown_in_place_of_the_table(orders: Cells):
@@ -250,7 +276,7 @@ def test_a_chart_is_shown_in_place_of_the_table(orders: Cells):
 def test_warnings_stand_below_in_words(orders: Cells):
     orders.app.warnings = []
 
-    def warn(name: str, text: str) -> Any:
+    def warn(name: str, text: str, _check: Any) -> Any:
         made = App.create_query(orders.app, name, text)
         orders.app.warnings = ["q: add a time bound"]
         return made

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from stream_magic.contracts.cache import Cache, CacheContext, CacheOptions
+from stream_magic.contracts.cache import Cache, CacheContext, CacheOptions, fitted
 from stream_magic.contracts.options import option
-from stream_magic.errors import ConfigError, ConnectorError
+from stream_magic.errors import ConfigError
 from stream_magic.security.redact import redact
 from stream_magic.security.secrets import Secret
 
@@ -87,16 +87,7 @@ class DatabaseCache(Cache):
     def load(self) -> pa.Table:
         schema = self.schema()
         rows = self._reader.load()
-        if rows.schema.equals(schema):
-            return rows
-        try:
-            return rows.select(schema.names).cast(schema)
-        except (KeyError, ValueError, pa.ArrowException) as error:
-            raise ConnectorError(
-                "SM4205",
-                f"the columns of '{self._what}' have changed: {error}",
-                hint="run the cell again; until then the rows loaded before stay",
-            ) from None
+        return rows if rows.schema.equals(schema) else fitted(rows, schema, f"'{self._what}'")
 
 
 def _reader(options: DatabaseCacheOptions) -> Reader:

@@ -234,13 +234,14 @@ class FileSource(Source):
 
     @staticmethod
     def _fit(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-        """The declared columns of a whole file by name; one that it lacks is NULL."""
-        columns = [
-            rows.column(f.name).cast(f.type)
-            if f.name in rows.column_names
-            else pa.nulls(rows.num_rows, f.type)
-            for f in schema
-        ]
+        """The declared columns of a whole file by name, the first of that name; one that it lacks is NULL."""
+        names = list(enumerate(rows.column_names))
+        columns = []
+        for f in schema:
+            loosely = [i for i, name in names if name.lower() == f.name.lower()]
+            found = [i for i, name in names if name == f.name] or loosely
+            missing = pa.nulls(rows.num_rows, f.type)
+            columns.append(rows.column(found[0]).cast(f.type) if found else missing)
         return pa.table(columns, schema=schema)
 
     def _position(self) -> Position:

@@ -86,6 +86,14 @@ class FileTarget(Target):
     def check(self) -> None:
         if self._folder.exists() and not self._folder.is_dir():
             raise ConnectorError("SM4111", f"{self._folder} is not a folder")
+        if misfits := self._format.misfits(self.context.schema):
+            columns = ", ".join(f"'{name}' {words}" for name, words in misfits.items())
+            name = next(iter(misfits))
+            raise ConnectorError(
+                "SM4114",
+                f"files of this format ({self._format.extension}) cannot hold the column {columns}",
+                hint=f"cast it in the query: CAST({name} AS VARCHAR) AS {name}",
+            )
 
     def open(self) -> None:
         try:

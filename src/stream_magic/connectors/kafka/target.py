@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from stream_magic.connectors.kafka.aside import call_aside
 from stream_magic.connectors.kafka.client import Connection, KafkaOptions
 from stream_magic.connectors.kafka.embedded import embedded_broker
-from stream_magic.connectors.kafka.keys import NULL_KEY, message_keys
+from stream_magic.connectors.kafka.keys import message_keys, upsert_keys
 from stream_magic.connectors.kafka.marks import MARK_HEADER, mark_header, newest_mark
 from stream_magic.contracts.options import option
 from stream_magic.contracts.source import PAYLOAD
@@ -45,7 +45,8 @@ class KafkaTargetOptions(KafkaOptions):
 
     key: tuple[str, ...] = option(
         "Columns of the message key: one as its text, several as a JSON object. On a changelog "
-        "the newest row of each key is written, and a deleted key is a message without value.",
+        "the newest row of each key is written, and a deleted key is a message without value; "
+        'NULL is the key {"order_id":null} there, and no key where rows are only added.',
         default=(),
         example="'order_id'",
     )
@@ -216,7 +217,13 @@ class KafkaTarget(Target):
                     f"key = '{name}': there is no such column",
                     hint=mean or f"columns are: {', '.join(schema.names)}",
                 )
-        if self.context.format is None:
+        form = self.context.format
+        if form is not None and form.is_file_only:
+            raise ConfigError(
+                "SM7410", f"{form.extension} is a format of files, not of messages",
+                hint="write FORMAT json",
+            )  # fmt: skip
+        if form is None:
             kind = schema.field(PAYLOAD).type if PAYLOAD in schema.names else None
             if kind is None or not (pa.types.is_binary(kind) or pa.types.is_string(kind)):
                 raise ConfigError(
@@ -309,16 +316,15 @@ class KafkaTarget(Target):
 
     def _messages(self, rows: pa.Table) -> tuple[Sequence[Any], Sequence[Any]]:
         """Key and payload of each row: no payload for a deleted key."""
-        count = rows.num_rows
-        keys: Sequence[Any] = message_keys(rows, self._key) if self._key else [None] * count
         if WEIGHT not in rows.column_names:
+            keys = message_keys(rows, self._key) if self._key else [None] * rows.num_rows
             return keys, self._payloads(rows)
-        # A key of an upsert that is NULL is a key all the same: without one nothing can replace it.
-        keys = [NULL_KEY if key is None else key for key in keys]
         is_kept = pc.greater(rows.column(WEIGHT), 0)
         user_rows = rows.drop_columns([WEIGHT])
         kept = iter(self._payloads(user_rows.filter(is_kept)))
-        return keys, [next(kept) if keep else None for keep in is_kept.to_pylist()]
+        return upsert_keys(rows, self._key), [
+            next(kept) if keep else None for keep in is_kept.to_pylist()
+        ]
 
     def _payloads(self, rows: pa.Table) -> Sequence[Any]:
         if self.context.format is not None:

@@ -1,5 +1,7 @@
 """Stateless chains: one prepared DuckDB statement over the delta.
 
+Lookups by the KEY of a cache are done before it, where the cache has an index (`Lookups`).
+
 Fast path: the statement over all rows. If a row makes it fail, the rows at fault are found (by a
 statement that tries each row, else by halving); they go to the errors, the others go on. The
 statements run outside the epoch's transaction, which any error would abort.
@@ -16,6 +18,7 @@ import pyarrow.compute as pc
 
 from stream_magic.core.change import SEQ, WEIGHT, in_order
 from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.lookup import make_lookups
 from stream_magic.engine.state import ArrowInput, Database
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.clock import CLOCK
@@ -45,6 +48,9 @@ class ComputeOperator(Operator):
         if plan.reads_clock:
             self._cursor.register(CLOCK, self._clock)
         self._cursor.execute(f"PREPARE q AS {plan.sql}")
+        self._lookups = make_lookups(plan.lookups, database, self._cursor)
+        if self._lookups is not None:
+            self._cursor.execute(f"PREPARE l AS {plan.lookup_sql}")
         self._has_probe = bool(plan.probe_sql) and self._prepare_probe(plan.probe_sql)
         self._names = [*plan.visible, *plan.hidden]
         self.schema = self._execute(input_schema.empty_table()).schema
@@ -74,8 +80,10 @@ class ComputeOperator(Operator):
         return True
 
     def _execute(self, rows: pa.Table) -> pa.Table:
-        self._input.table = _in_chunks(rows)
-        return self._cursor.sql("EXECUTE q").to_arrow_table().rename_columns(self._names)
+        matched = self._lookups.match(rows) if self._lookups is not None else None
+        self._input.table = _in_chunks(rows if matched is None else matched)
+        statement = "q" if matched is None else "l"
+        return self._cursor.sql(f"EXECUTE {statement}").to_arrow_table().rename_columns(self._names)
 
     def _execute_guarded(self, rows: pa.Table, turn: Turn) -> pa.Table:
         """The rows that can be computed; the others become errors."""

@@ -7,7 +7,7 @@ middle. A text that a spreadsheet would take for a formula is data, and written 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
 
@@ -77,11 +77,11 @@ class CsvFormat(Format):
             bad = tuple(BadRecord(i, e.message) for i in range(len(payloads)))
             return Decoded(schema.empty_table(), pa.array([], pa.int64()), bad)
         fields = Fields(payloads, len(names), self._dialect, named=header is not None)
-        place_of = {n.lower(): i for i, n in reversed(list(enumerate(names)))}
+        exactly, loosely = _places(names), _places(n.lower() for n in names)
         reasons = dict(fields.reasons)
         columns = []
         for field in schema:
-            at = place_of.get(field.name.lower())
+            at = exactly.get(field.name, loosely.get(field.name.lower()))
             if at is None:
                 columns.append(pa.nulls(fields.rows, field.type))
                 continue
@@ -143,6 +143,14 @@ class _CsvWriter(FileWriter):
 
     def close(self) -> None:
         """Nothing is held back."""
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    """Where each name stands first."""
+    places: dict[str, int] = {}
+    for i, name in enumerate(names):
+        places.setdefault(name, i)
+    return places
 
 
 def _guess(texts: list[str | None]) -> pa.DataType:

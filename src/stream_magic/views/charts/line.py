@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from stream_magic.contracts.chart import Chart
-from stream_magic.contracts.feed import Feed, FeedStatus
+from stream_magic.contracts.feed import Columns, Feed, FeedStatus
 from stream_magic.contracts.options import Options, option
 from stream_magic.core.change import visible_schema
 from stream_magic.errors import ConfigError
@@ -54,6 +54,17 @@ class LineOptions(Options):
     title: str | None = option("What stands above the lines.", default=None, example="'Revenue, €'")
 
 
+@dataclass(frozen=True)
+class _Roles:
+    """The columns of a line chart."""
+
+    x: str
+    y: str
+    color: str | None
+    is_time: bool
+    is_count: bool
+
+
 class LineChart(Chart):
     """A live line chart; see `LineOptions`."""
 
@@ -62,17 +73,10 @@ class LineChart(Chart):
     def __init__(self, feed: Feed, options: Options) -> None:
         super().__init__(feed, options)
         given = options if isinstance(options, LineOptions) else LineOptions()
-        schema = visible_schema(feed.schema)
-        self._x = _choose(feed, schema, "x", given.x or feed.time_column, _is_axis)
-        self._y = _choose(feed, schema, "y", given.y, _is_number, but=self._x)
-        self._color = _existing(feed, schema, "color", given.color) if given.color else None
-        self._is_time = _is_time(schema.field(self._x).type)
-        self._is_count = pa.types.is_integer(schema.field(self._y).type)
+        roles = _roles(feed, given)
+        self._x, self._y, self._color = roles.x, roles.y, roles.color
+        self._is_time, self._is_count = roles.is_time, roles.is_count
         self._last = given.last
-        if given.last is not None and not self._is_time:
-            raise ConfigError(
-                "SM7022", f"'last' needs a time axis: {self._x} is a number", hint="leave it out"
-            )
         self._title = given.title or (f"{self._y} by {self._color}" if self._color else self._y)
         self._palette = Palette()
         self._off: set[str] = set()
@@ -80,6 +84,10 @@ class LineChart(Chart):
         self._lock = threading.Lock()  # the pump draws, a click in the legend too
         self._figure = _figure(is_time=self._is_time)
         self._frame = ChartFrame(feed, self._figure, self._act)
+
+    @classmethod
+    def check(cls, columns: Columns, options: Options) -> None:
+        _roles(columns, options if isinstance(options, LineOptions) else LineOptions())
 
     def widget(self) -> Any:
         return self._frame
@@ -250,8 +258,26 @@ def _foot(points: int, rows: int, total: int) -> str:
     return f"{number(rows)} of {count(total, 'row')} drawn" if rows < total else count(total, "row")
 
 
+def _roles(columns: Columns, given: LineOptions) -> _Roles:
+    """The column of each role.
+
+    Raises:
+        ConfigError: there is none that fits.
+    """
+    schema = visible_schema(columns.schema)
+    x = _choose(columns, schema, "x", given.x or columns.time_column, _is_axis)
+    y = _choose(columns, schema, "y", given.y, _is_number, but=x)
+    color = _existing(columns, schema, "color", given.color) if given.color else None
+    is_time = _is_time(schema.field(x).type)
+    if given.last is not None and not is_time:
+        raise ConfigError(
+            "SM7022", f"'last' needs a time axis: {x} is a number", hint="leave it out"
+        )
+    return _Roles(x, y, color, is_time, pa.types.is_integer(schema.field(y).type))
+
+
 def _choose(
-    feed: Feed, schema: pa.Schema, role: str, name: str | None, fits: Any, but: str | None = None
+    feed: Columns, schema: pa.Schema, role: str, name: str | None, fits: Any, but: str | None = None
 ) -> str:
     """The column for a role: the one that is named, else the first that fits."""
     if name is not None:
@@ -277,7 +303,7 @@ def _choose(
     return chosen
 
 
-def _existing(feed: Feed, schema: pa.Schema, role: str, name: str) -> str:
+def _existing(feed: Columns, schema: pa.Schema, role: str, name: str) -> str:
     if name in schema.names:
         return name
     close = difflib.get_close_matches(name, schema.names, n=1)

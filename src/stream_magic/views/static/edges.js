@@ -1,9 +1,12 @@
 import { shape } from "./dom.js";
+import { lookupWay } from "./lookup_edge.js";
+import { channel, standingBetween } from "./ways.js";
 
-/** The edges between cards: `boxes` by name as {x, y, w, h}; each edge {from, to, text, rate, isLookup}. */
-export function drawEdges(svg, edges, boxes) {
+/** The edges between cards that are `gap` apart: `boxes` by name as {x, y, w, h}; each edge {from, to, text, rate, isLookup}. */
+export function drawEdges(svg, edges, boxes, gap) {
   const fans = fanOut(edges.filter((edge) => !edge.isLookup), boxes);
-  const drawn = edges.map((edge) => (edge.isLookup ? lookupEdge(edge, boxes) : flowEdge(edge, boxes, fans.get(edge))));
+  const entries = fanIn(edges.filter((edge) => edge.isLookup), gap);
+  const drawn = edges.map((edge) => (edge.isLookup ? lookupEdge(edge, boxes, entries.get(edge), gap) : flowEdge(edge, boxes, fans.get(edge), gap)));
   svg.replaceChildren(...drawn.flatMap((d) => d.lines), ...drawn.flatMap((d) => d.labels));
 }
 
@@ -19,13 +22,25 @@ function fanOut(edges, boxes) {
   return starts;
 }
 
+/** How far down the side of a card each of its lookups ends, and how far the ways of its cache lie beside those of others. */
+function fanIn(edges, gap) {
+  const entries = new Map();
+  const caches = [...new Set(edges.map((edge) => edge.from))];
+  for (const edge of edges) {
+    const group = edges.filter((other) => other.to === edge.to);
+    const lane = caches.length > 1 ? (caches.indexOf(edge.from) % 3) - 1 : 0;
+    entries.set(edge, { at: (group.indexOf(edge) + 1) / (group.length + 1), shift: (lane * gap) / 8 });
+  }
+  return entries;
+}
+
 const middle = (box) => box.x + box.w / 2;
 
-function flowEdge(edge, boxes, shift) {
+function flowEdge(edge, boxes, shift, gap) {
   const [a, b] = [boxes[edge.from], boxes[edge.to]];
   const [ax, ay, bx, by] = [middle(a) + shift, a.y + a.h, middle(b), b.y];
-  const between = Object.values(boxes).filter((box) => box.y > ay && box.y + box.h < by);
-  const way = between.length ? channel(between, ax, bx) : bx;
+  const between = standingBetween(boxes, ay, by);
+  const way = between.length ? channel(between, ax, bx, gap) : bx;
   const top = between.length ? Math.min(...between.map((box) => box.y)) : by - 6;
   const foot = between.length ? Math.max(...between.map((box) => box.y + box.h)) : top;
   const d = `M${ax} ${ay}${curve(ax, ay, way, top)}V${foot}${way === bx ? `V${by - 6}` : curve(way, foot, bx, by - 6)}`;
@@ -34,28 +49,15 @@ function flowEdge(edge, boxes, shift) {
   return edgeNodes(d, "sm-edge", width, `M${bx - 4} ${by - 8}h8l-4 7z`, edge.text, label);
 }
 
-/** Where an edge over several rows passes between the cards: nearest to its end, then to its start. */
-function channel(between, ax, bx) {
-  const isFree = (x) => between.every((box) => x < box.x - 8 || x > box.x + box.w + 8);
-  const gaps = between.flatMap((box) => [box.x - 17, box.x + box.w + 17]);
-  const near = gaps.filter(isFree).sort((p, q) => Math.abs(p - bx) + Math.abs(p - ax) - Math.abs(q - bx) - Math.abs(q - ax));
-  return [bx, ax, ...near].find(isFree) ?? bx;
-}
-
 function curve(x, y, toX, toY) {
   const half = (toY - y) / 2;
   return x === toX ? `V${toY}` : `C${x} ${y + half} ${toX} ${toY - half} ${toX} ${toY}`;
 }
 
-function lookupEdge(edge, boxes) {
-  const [a, b] = [boxes[edge.from], boxes[edge.to]];
-  const isLeft = a.x < b.x;
-  const [ax, bx] = isLeft ? [a.x + a.w, b.x - 6] : [a.x, b.x + b.w + 6];
-  const [ay, by] = [a.y + a.h / 2, b.y + b.h / 2];
-  const half = (bx - ax) / 2;
-  const d = ay === by ? `M${ax} ${ay}H${bx}` : `M${ax} ${ay}C${ax + half} ${ay} ${bx - half} ${by} ${bx} ${by}`;
-  const tip = isLeft ? `M${bx - 2} ${by - 4}l7 4l-7 4z` : `M${bx + 2} ${by - 4}l-7 4l7 4z`;
-  return edgeNodes(d, "sm-edge sm-lookup", 1.5, tip, Math.abs(bx - ax) > 64 ? edge.text : "", [(ax + bx) / 2, (ay + by) / 2]);
+function lookupEdge(edge, boxes, { at, shift }, gap) {
+  const b = boxes[edge.to];
+  const way = lookupWay(boxes[edge.from], b, b.y + b.h * at, boxes, gap, shift);
+  return edgeNodes(way.d, "sm-edge sm-lookup", 1.5, way.tip, way.room > 64 ? edge.text : "", way.label);
 }
 
 function edgeNodes(d, name, width, tip, text, [x, y]) {

@@ -117,7 +117,7 @@ class FlowView {
     this.inner.style.transform = scale < 1 ? `scale(${scale})` : "";
     this.graph.style.height = `${Math.ceil(height * scale)}px`;
     this.drawLanes(nodes, card);
-    drawEdges(this.edges, edgesOf(nodes, boxes), boxes);
+    drawEdges(this.edges, edgesOf(nodes, boxes), boxes, card.across - card.w);
   }
 
   drawLanes(nodes, card) {
