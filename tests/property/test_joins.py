@@ -96,7 +96,9 @@ changes = st.lists(
 )
 
 
-def make(t: Template, *, is_changelog: bool, is_append_only: bool = False) -> tuple[Join, list[Read]]:
+def make(
+    t: Template, *, is_changelog: bool, is_append_only: bool = False
+) -> tuple[Join, list[Read]]:
     reads = [
         read(f"s{i}", "; ".join(c.format(i) for c in COLUMNS), is_changelog=is_changelog) for i in range(t.sides)
     ]  # fmt: skip
@@ -113,7 +115,9 @@ def make(t: Template, *, is_changelog: bool, is_append_only: bool = False) -> tu
         if f.name[0] in t.columns
     }
     schema = out_schema(pa.schema([f for f, _ in kinds.values()]), is_changelog=not is_append_only)
-    join = Join(sides, t.sql, tuple(kinds), t.seq_sides, schema, tuple(k for _, k in kinds.values()))
+    join = Join(
+        sides, t.sql, tuple(kinds), t.seq_sides, schema, tuple(k for _, k in kinds.values())
+    )
     return join, reads
 
 
@@ -142,7 +146,11 @@ def check(rig: Rig, t: Template, events: list[Event]) -> None:
     rig.epoch(events)
     tables = rig.load(oracle())
     shown = ", ".join(rig.root.shown)  # type: ignore[union-attr]
-    same(rig.total(), oracle().sql(f"SELECT {shown} FROM {fill(t.sql, tables)}").to_arrow_table(), t.sql)
+    same(
+        rig.total(),
+        oracle().sql(f"SELECT {shown} FROM {fill(t.sql, tables)}").to_arrow_table(),
+        t.sql,
+    )
     assert rig.errors == []
 
 

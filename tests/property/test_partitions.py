@@ -84,7 +84,9 @@ def make(t: Template, *, is_changelog: bool) -> tuple[Partition, list[Read], str
     sql = t.sql.replace("{p}", pairs)
     plain = fill(t.sql.replace("{p}, ", ""), tables)
     kinds = described(plain)
-    key_kinds = [reads[0].relation.types[reads[0].relation.schema.names.index(k)] for k in t.keys[0]]
+    key_kinds = [
+        reads[0].relation.types[reads[0].relation.schema.names.index(k)] for k in t.keys[0]
+    ]
     parts = tuple(
         Part(r, tuple(r.relation.schema.names), r.relation.types, keys)
         for r, keys in zip(reads, t.keys, strict=True)

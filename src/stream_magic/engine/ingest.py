@@ -258,9 +258,10 @@ class Reader:
         """At its end, and everything taken."""
         return self._is_at_end and not self._queue
 
-    def has_ended(self, before: int) -> bool:
-        """It was done before this arrival number."""
-        return self.is_done and self._ended_at <= before
+    @property
+    def ended_at(self) -> int | None:
+        """The next arrival number when it ended; None until it is done."""
+        return self._ended_at if self.is_done else None
 
     def wait_for_read(self, timeout_s: float) -> None:
         """Returns when a `read` that began after this call has come back, or reading cannot go on."""
@@ -453,9 +454,10 @@ class LocalReader:
     def is_done(self) -> bool:
         return self._ended_at is not None and not self._read
 
-    def has_ended(self, before: int) -> bool:
-        """It was done before this arrival number."""
-        return not self._read and self._ended_at is not None and self._ended_at <= before
+    @property
+    def ended_at(self) -> int | None:
+        """The next arrival number when it ended; None until it is done."""
+        return self._ended_at if self.is_done else None
 
     def wait_for_read(self, timeout_s: float) -> None:
         del timeout_s

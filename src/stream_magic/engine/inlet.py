@@ -85,7 +85,7 @@ class _Entry:
         self._source, self._now_us = source, now_us
         self._at: list[np.ndarray] = []
         self._us: list[np.ndarray] = []
-        if source.tracker is not None and source.reader.state == "running":
+        if source.tracker is not None and source.reader.state in ("running", "complete"):
             source.tracker.know(source.reader.source.partitions, now_us)
 
     def rows(self, taken: list[Decoded]) -> pa.Table:
@@ -96,15 +96,16 @@ class _Entry:
     def look_at_clock(self, number: int, *, is_held: bool) -> None:
         """What happens without rows has its place in the order of arrival too."""
         reader, tracker = self._source.reader, self._source.tracker
-        has_ended = reader.has_ended(number)
-        self._source.has_ended = has_ended
+        ended_at = reader.ended_at
+        self._source.has_ended = ended_at is not None and ended_at <= number
         if tracker is None:
             return
-        if not is_held and not reader.has_rows:  # who waits in a queue is not idle
-            tracker.mark_idle(self._now_us)
-        if has_ended:
+        if ended_at is not None and ended_at <= number:
             tracker.end()
-        self._note(number, tracker.watermark_us)
+            self._note(ended_at, tracker.watermark_us)
+        elif not is_held and not reader.has_rows:  # who waits in a queue is not idle
+            tracker.mark_idle(self._now_us)
+            self._note(number, tracker.watermark_us)
 
     def timeline(self) -> Timeline:
         at = np.concatenate([np.empty(0, np.int64), *self._at])

@@ -127,9 +127,7 @@ class _Compared:
         number = database.number()
         self._names = [f"before{number}", f"after{number}"]
         self._old = f"_old{number}"
-        joined = fill(
-            with_condition(plan.from_sql, plan.sides[at].touched), [b.rows for b in bags]
-        )
+        joined = fill(with_condition(plan.from_sql, plan.sides[at].touched), [b.rows for b in bags])
         delta = f"WITH {DELTA} AS (SELECT * FROM {self._bag.delta}) "
         select = f"SELECT {_items(plan)} FROM {joined}"
         database.execute(f"PREPARE {self._names[0]} AS {delta}{select}")
