@@ -17,7 +17,8 @@ import pytest
 
 import stream_magic
 from stream_magic.contracts.testkit import ManualClock
-from support.law import canonical, oracle
+from support.compare import canonical
+from support.sources import oracle
 
 SECTIONS = ("stream", "query", "epoch", "changes")
 _VALUE = re.compile(r"'(?:[^']|'')*'|\{[^}]*\}|\[[^\]]*\]|\S+")

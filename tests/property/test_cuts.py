@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from support.cases import PROFILE, START, source
 from support.events import Judge, bucket_end
-from support.law import Query, Row, Source, Trial, bag
+from support.compare import bag
+from support.law import Query, Row, Source, Trial
 
 SIZE, DELAY, LATENESS = timedelta(seconds=10), timedelta(seconds=5), timedelta(seconds=3)
 COLUMNS = "k VARCHAR, v INTEGER, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL 5 SECONDS"
