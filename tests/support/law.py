@@ -17,7 +17,7 @@ import pyarrow as pa
 import stream_magic
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.errors import StreamMagicError
-from support.compare import same, same_deltas
+from support.compare import same, same_deltas, shape
 from support.events import Row
 from support.sources import Source, oracle
 
@@ -40,7 +40,75 @@ class Query:
     rows: Callable[[Source], list[Row]] | None = None
 
 
-class Trial:
+class Batch:
+    """All input so far, and what DuckDB says of it: the twin's side, without an app."""
+
+    def __init__(
+        self, sources: Iterable[Source], tables: dict[str, pa.Table] | None = None
+    ) -> None:
+        self.sources = {s.name: s for s in sources}
+        self.tables = tables or {}
+        for s in self.sources.values():
+            declared = s.columns.split(", WATERMARK", maxsplit=1)[0]
+            oracle().execute(f"CREATE OR REPLACE TEMP TABLE {s.name} ({declared})")
+            s.schema = oracle().sql(f"FROM {s.name}").to_arrow_table().schema
+        self.load()
+
+    def push(
+        self, rows: Sequence[Row], weights: Sequence[int] | None = None, partition: int = 0,
+        source: str = "s",
+    ) -> None:  # fmt: skip
+        if rows:
+            self.sources[source].push(rows, weights, partition)
+
+    def step(self) -> None:
+        for s in self.sources.values():
+            s.step()
+        self.load()
+
+    def idle(self, seconds: float) -> None:
+        """Nothing comes for so long that every partition falls idle."""
+        for s in self.sources.values():
+            if s.judge is not None:
+                s.judge.fall_idle(*range(s.judge.partitions))
+        self.step()
+
+    def end(self, source: str) -> None:
+        """No more rows come from this one."""
+        judge = self.sources[source].judge
+        if judge is not None:
+            judge.end()
+        self.step()
+
+    def load(self, choose: Callable[[Source], list[Row]] | None = None) -> None:
+        """The tables of the twins, as they are now."""
+        for s in self.sources.values():
+            s.load(choose)
+        for name, table in self.tables.items():
+            oracle().register("_table", table)
+            oracle().execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM _table")
+
+    def expected(self, q: Query) -> pa.Table:
+        if q.rows is not None:
+            self.load(q.rows)
+        answer = oracle().sql(q.twin or q.sql).to_arrow_table()
+        if q.rows is not None:
+            self.load()
+        return answer
+
+    def scale(self) -> float:
+        """The sum of absolute values that floats may have been made of (DESIGN 3.3 e)."""
+        numbers = [
+            abs(float(v))
+            for s in self.sources.values()
+            for taken in s.taken
+            for v in taken.row.values()
+            if _is_small(v)
+        ]
+        return max(sum(numbers), 1.0)
+
+
+class Trial(Batch):
     """One app with its sources and queries, beside the oracle.
 
     Args:
@@ -53,17 +121,15 @@ class Trial:
         self, sources: Iterable[Source], queries: Sequence[Query], setup: Sequence[str] = (),
         tables: dict[str, pa.Table] | None = None, *, may_refuse: bool = False,
     ) -> None:  # fmt: skip
+        super().__init__(sources, tables)
         self.clock = ManualClock("2026-01-01 00:00:00")
         self.app = stream_magic.App("law", clock=self.clock)
-        self.sources = {s.name: s for s in sources}
         self.queries = list(queries)
-        self.tables = tables or {}
         self.deltas: list[list[pa.Table]] = [[] for _ in queries]
-        self.ended: list[str] = []
         self.refused: dict[int, StreamMagicError] = {}
         for s in self.sources.values():
             self.app.execute(s.create)
-            s.schema = self.app[s.name].schema
+            assert shape(self.app[s.name].schema) == shape(s.schema)
         for statement in setup:
             self.app.execute(statement)
         for i, q in enumerate(self.queries):
@@ -71,6 +137,7 @@ class Trial:
                 self.app.execute(f"CREATE TABLE r{i} AS {q.sql}")
             except StreamMagicError as e:
                 if not may_refuse:
+                    self.app.close()
                     raise
                 self.refused[i] = e
                 continue
@@ -89,41 +156,50 @@ class Trial:
         """Numbers of the queries that were not refused."""
         return [i for i in range(len(self.queries)) if i not in self.refused]
 
+    def push(
+        self, rows: Sequence[Row], weights: Sequence[int] | None = None, partition: int = 0,
+        source: str = "s",
+    ) -> None:  # fmt: skip
+        if rows:
+            table = pa.Table.from_pylist(list(rows), schema=self.sources[source].schema)
+            signs = None if weights is None else list(weights)
+            self.app.push(source, table, signs, partition)
+        super().push(rows, weights, partition, source)
+
+    def step(self, *, check: bool = True) -> None:
+        self.app.step()
+        super().step()
+        if check:
+            self.check()
+
+    def idle(self, seconds: float) -> None:
+        self.step(check=False)
+        self.clock.advance(seconds)
+        self.app.step()
+        super().idle(seconds)
+
+    def end(self, source: str) -> None:
+        self.step(check=False)
+        self.app.end(source)
+        self.app.step()
+        super().end(source)
+
     def agree(self) -> None:
         """The snapshot says the same as the handle."""
         for i in self.running:
             same(self.result(i), self.app[f"r{i}"].preview(_ROWS), self.queries[i].sql)
 
-    def push(
-        self, rows: Sequence[Row], weights: Sequence[int] | None = None, partition: int = 0,
-        source: str = "s",
-    ) -> None:  # fmt: skip
-        s = self.sources[source]
-        if not rows:
-            return
-        table = pa.Table.from_pylist(list(rows), schema=s.schema)
-        self.app.push(source, table, None if weights is None else list(weights), partition)
-        s.push(rows, weights, partition)
-
-    def step(self, *, check: bool = True) -> None:
-        self.app.step()
-        for s in self.sources.values():
-            s.step()
-        if check:
-            self.check()
-
     def check(self) -> None:
-        self.load()
         for i in self.running:
             self.check_one(i)
 
     def check_one(self, i: int) -> None:
-        """Compares one query; the tables of the twins are there."""
+        """Compares one query with its twin, and its deltas with its table."""
         q = self.queries[i]
         status = self.app.status()[f"r{i}"]
         assert status["state"] != "failed", f"{q.sql}\n{status['message']}"
         table = self.app[f"r{i}"].preview(_ROWS)
-        same(table, self.expected(q), q.sql, self._scale())
+        same(table, self.expected(q), q.sql, self.scale())
         same_deltas(self.deltas[i], table, q.sql)
 
     def result(self, i: int = 0) -> pa.Table:
@@ -133,35 +209,8 @@ class Trial:
         rows: list[Row] = self.app.sql(f"SELECT * FROM errors.r{i}").to_arrow_table().to_pylist()
         return rows
 
-    def expected(self, q: Query) -> pa.Table:
-        if q.rows is not None:
-            self.load(q.rows)
-        answer = oracle().sql(q.twin or q.sql).to_arrow_table()
-        if q.rows is not None:
-            self.load()
-        return answer
-
-    def load(self, choose: Callable[[Source], list[Row]] | None = None) -> None:
-        """The tables of the twins, as they are now."""
-        for s in self.sources.values():
-            s.load(choose)
-        for name, table in self.tables.items():
-            oracle().register("_table", table)
-            oracle().execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM _table")
-
     def _collect(self, i: int) -> Callable[[int, pa.Table], None]:
         return lambda _epoch, delta: self.deltas[i].append(delta)
-
-    def _scale(self) -> float:
-        """The sum of absolute values that floats may have been made of (DESIGN 3.3 e)."""
-        numbers = [
-            abs(float(v))
-            for s in self.sources.values()
-            for taken in s.taken
-            for v in taken.row.values()
-            if _is_small(v)
-        ]
-        return max(sum(numbers), 1.0)
 
 
 def _is_small(value: Any) -> bool:

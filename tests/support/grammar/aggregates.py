@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from support.grammar.draw import Column, Draw, Relation, Text
+from support.grammar.draw import Draw, Relation, Text
 from support.grammar.expressions import condition, expression, fits
 from support.grammar.kinds import NUMBERS
 

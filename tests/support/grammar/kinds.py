@@ -82,8 +82,7 @@ WILD = (
 
 # Families whose values may be compared, grouped and ordered exactly.
 EXACT = frozenset(
-    """integer natural real decimal text boolean date timestamp timestamptz wide float day moment
-    time interval blob uuid struct list array nested enum""".split()
+    ["integer", "natural", "real", "decimal", "text", "boolean", "date", "timestamp", "timestamptz", "wide", "float", "day", "moment", "time", "interval", "blob", "uuid", "struct", "list", "array", "nested", "enum"]
 )
 NUMBERS = ("integer", "natural", "real", "decimal")
 LITERALS = {

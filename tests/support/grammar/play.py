@@ -83,24 +83,16 @@ def play(world: World, drawn: Sequence[Drawn], events: Sequence[Event]) -> Figur
 def happen(trial: Trial, event: Event) -> bool:
     """One event; True if an epoch ended and results may be compared."""
     if isinstance(event, Push):
-        source = trial.sources[event.source]
-        weights = [event.weight] if source.is_changelog else None
+        is_changelog = trial.sources[event.source].is_changelog
+        weights = [event.weight] if is_changelog else None
         trial.push([event.row], weights, event.partition, event.source)
         return False
     if isinstance(event, End):
-        trial.app.end(event.source)
-        trial.ended.append(event.source)
-        return False
-    if isinstance(event, Idle):
+        trial.end(event.source)
+    elif isinstance(event, Idle):
+        trial.idle(_IDLE_S)
+    else:
         trial.step(check=False)
-        trial.clock.advance(_IDLE_S)
-    trial.step(check=False)
-    for source in trial.sources.values():
-        if source.judge is not None and isinstance(event, Idle):
-            source.judge.fall_idle(*range(source.judge.partitions))
-        if source.judge is not None and source.name in trial.ended:
-            source.judge.end()
-    trial.load()
     return True
 
 

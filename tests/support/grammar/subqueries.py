@@ -14,9 +14,9 @@ from support.grammar.clauses import (
     top,
 )
 from support.grammar.draw import Column, Draw, Relation, Text, both, plain
-from support.grammar.kinds import EXACT
 from support.grammar.expressions import condition, expression
 from support.grammar.joins import join, pair, side
+from support.grammar.kinds import EXACT
 from support.grammar.relations import base, derived
 from support.grammar.select import Compound, Item, Query, Select
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from support.grammar.clauses import grouped, items
 from support.grammar.draw import Column, Draw, Relation, Text, both, plain
 from support.grammar.relations import named
-from support.grammar.select import NOTHING, Item, Query, Select
+from support.grammar.select import Item, Query, Select
 from support.grammar.world import Table
 
 SIZES = (5, 10, 20)
@@ -48,97 +50,72 @@ def _by_window(draw: Draw, relation: Relation, has_both: bool, key: str) -> Sele
 def time_window(draw: Draw, table: Table) -> tuple[Relation, str]:
     """A window function over a source, and its name."""
     kind = draw.one(("TUMBLE", "TUMBLE", "HOP", "CUMULATE", "SESSION"))
-    size = draw.one(SIZES)
-    zone = table.columns["ts"].family
-    source = f"{table.name}_n"
+    size, count = draw.one(SIZES), draw.one((2, 3))
     if kind == "SESSION":
-        return _session(draw, table, source), kind
+        return _session(draw, table), kind
     if kind == "TUMBLE":
-        shift = draw.one(("", "", f", INTERVAL {size // 5} SECONDS"))
-        call = f"TUMBLE({table.name}, ts, INTERVAL {size} SECONDS{shift})"
-        origin = _EPOCH[zone] + (f" + INTERVAL {size // 5} SECONDS" if shift else "")
-        twin = _fixed(
-            source,
-            f"time_bucket(INTERVAL {size} SECONDS, ts, {origin})",
-            f"INTERVAL {size} SECONDS",
-        )
-    else:
-        count = draw.one((2, 3))
-        step = size
-        call = f"{kind}({table.name}, ts, INTERVAL {step} SECONDS, INTERVAL {step * count} SECONDS)"
-        twin = (_hop if kind == "HOP" else _cumulate)(source, step, count, _EPOCH[zone])
-    late = f"INTERVAL {table.lateness_s} SECONDS"
-    kept = f"(SELECT * FROM ({twin}) WHERE _wm IS NULL OR _wm < window_end + {late})"
-    return _over(draw, table, call, kept, zone), kind
+        shift = draw.one(("", "", f"INTERVAL {size // 5} SECONDS"))
+        return tumble(draw, table, size, shift), kind
+    steps = f"INTERVAL {size} SECONDS, INTERVAL {size * count} SECONDS"
+    return _over(
+        draw,
+        table,
+        f"{kind}({table.name}, ts, {steps})",
+        f"{kind.lower()}('{table.name}_n', {steps}, {_more(table)})",
+    ), kind
 
 
-def _over(draw: Draw, table: Table, call: str, twin: str, zone: str) -> Relation:
+def tumble(draw: Draw, table: Table, size: int, shift: str = "") -> Relation:
+    last = f", {shift}" if shift else ""
+    call = f"TUMBLE({table.name}, ts, INTERVAL {size} SECONDS{last})"
+    return _over(
+        draw,
+        table,
+        call,
+        f"tumble('{table.name}_n', INTERVAL {size} SECONDS, {_more(table, shift)})",
+    )
+
+
+def _more(table: Table, shift: str = "") -> str:
+    """Lateness and origin, as the twins' macros take them."""
+    origin = _EPOCH[table.columns["ts"].family] + (f" + {shift}" if shift else "")
+    return f"late := INTERVAL {table.lateness_s} SECONDS, origin := {origin}"
+
+
+def _over(draw: Draw, table: Table, call: str, twin: str, family: str = "") -> Relation:
+    """The function under an alias, with the window's bounds among its columns."""
     relation = named(draw, table, call, twin)
     alias = relation.columns[0].text.partition(".")[0]
-    more = tuple(Column(f"{alias}.{n}", n, zone) for n in ("window_start", "window_end"))
-    return Relation(relation.text, (*relation.columns, *more), relation.arrival, relation.hidden)
+    family = family or table.columns["ts"].family
+    more = tuple(Column(f"{alias}.{n}", n, family) for n in ("window_start", "window_end"))
+    return replace(relation, columns=(*relation.columns, *more))
 
 
-def _fixed(source: str, start: str, size: str) -> str:
-    return f"SELECT *, {start} AS window_start, window_start + {size} AS window_end FROM {source} WHERE ts IS NOT NULL"
-
-
-def _hop(source: str, slide: int, count: int, origin: str) -> str:
-    """A row is in every window [k * slide, k * slide + size) that holds it."""
-    last = f"time_bucket(INTERVAL {slide} SECONDS, ts, {origin})"
-    return (
-        f"SELECT *, {last} - to_seconds(i * {slide}) AS window_start, window_start + INTERVAL {slide * count} SECONDS AS window_end "
-        f"FROM {source}, range({count}) AS r(i) WHERE ts IS NOT NULL"
-    ).replace("SELECT *,", f"SELECT {source}.*,")
-
-
-def _cumulate(source: str, step: int, count: int, origin: str) -> str:
-    """Windows of one start, an end at each step up to the size."""
-    start = f"time_bucket(INTERVAL {step * count} SECONDS, ts, {origin})"
-    return (
-        f"SELECT * FROM (SELECT {source}.*, {start} AS window_start, window_start + to_seconds((i + 1) * {step}) AS window_end "
-        f"FROM {source}, range({count}) AS r(i) WHERE ts IS NOT NULL) WHERE ts < window_end"
-    )
-
-
-def _session(draw: Draw, table: Table, source: str) -> Relation:
-    """Events of a key at most `gap` apart; the end is the last event + gap."""
+def _session(draw: Draw, table: Table) -> Relation:
     rule = draw.one(sorted(table.session_gaps))
     gap, key = table.session_gaps[rule]
-    part = f"PARTITION BY {key} " if key else ""
-    also = f"PARTITION BY {key}, _s" if key else "PARTITION BY _s"
-    call = f"SESSION({table.name}, ts, INTERVAL {gap} SECONDS{f', {key}' if key else ''})"
-    apart = f"ts - lag(ts) OVER ({part}ORDER BY ts) <= INTERVAL {gap} SECONDS"
-    marked = f"SELECT *, CASE WHEN {apart} THEN 0 ELSE 1 END AS _new FROM {source} WHERE ts IS NOT NULL AND NOT _late_{rule}"
-    numbered = f"SELECT *, sum(_new) OVER ({part}ORDER BY ts) AS _s FROM ({marked})"
-    twin = (
-        f"(SELECT * EXCLUDE (_new, _s), min(ts) OVER ({also}) AS window_start, "
-        f"max(ts) OVER ({also}) + INTERVAL {gap} SECONDS AS window_end FROM ({numbered}))"
-    )
     draw.meet("session by key" if key else "session of all")
-    return _over(draw, table, call, twin, table.columns["ts"].family)
+    by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
+    call = f"SESSION({table.name}, ts, INTERVAL {gap} SECONDS{by})"
+    twin = f"session('{table.name}_n', INTERVAL {gap} SECONDS{keyed}, is_late := _late_{rule})"
+    return _over(draw, table, call, twin)
 
 
 def row_window(draw: Draw) -> Query:
     """Windows of n rows by arrival, for each key where asked."""
-    tables = [t for t in draw.world.tables if not t.is_changelog]
-    table = draw.one(tables)
-    kind = draw.one(("TUMBLE_ROWS", "HOP_ROWS"))
+    table = draw.one([t for t in draw.world.tables if not t.is_changelog])
+    kind, key, count = (
+        draw.one(("TUMBLE_ROWS", "HOP_ROWS")),
+        draw.one(("", "k", "g")),
+        draw.one((2, 3)),
+    )
     draw.meet(f"window:{kind}")
-    key = draw.one(("", "k", "g"))
-    count, part = draw.one((2, 3)), f"PARTITION BY {key} " if key else ""
-    named_key = f", {key}" if key else ""
-    at = f"SELECT *, row_number() OVER ({part}ORDER BY _n) - 1 AS _at FROM {table.name}_n"
-    if kind == "TUMBLE_ROWS":
-        call = f"TUMBLE_ROWS({table.name}, {count}{named_key})"
-        twin = f"SELECT * EXCLUDE (_at), _at // {count} * {count} AS window_start, window_start + {count} AS window_end FROM ({at})"
-    else:
-        call = f"HOP_ROWS({table.name}, {count}, {count * 2}{named_key})"
-        twin = (
-            f"SELECT p.* EXCLUDE (_at), (_at // {count} - i) * {count} AS window_start, window_start + {count * 2} AS window_end "
-            f"FROM ({at}) AS p, range(2) AS r(i)"
-        )
-    relation = _over(draw, table, call, f"({twin})", "integer")
+    numbers = f"{count}" if kind == "TUMBLE_ROWS" else f"{count}, {count * 2}"
+    by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
+    call = f"{kind}({table.name}, {numbers}{by})"
+    relation = _over(
+        draw, table, call, f"{kind.lower()}('{table.name}_n', {numbers}{keyed})", "integer"
+    )
     if draw.chance(0.3):
         return Select(items(draw, relation, 2, 4), relation.text)
     return _by_window(draw, relation, True, "")
@@ -147,29 +124,14 @@ def row_window(draw: Draw) -> Query:
 def window_join(draw: Draw) -> Query:
     """Both sides over the same windows."""
     size = draw.one(SIZES)
-    tables = [draw.one(draw.world.timed) for _ in range(2)]
     draw.meet("join of windows")
-    sides = []
-    for table in tables:
-        zone = table.columns["ts"].family
-        twin = _fixed(
-            f"{table.name}_n",
-            f"time_bucket(INTERVAL {size} SECONDS, ts, {_EPOCH[zone]})",
-            f"INTERVAL {size} SECONDS",
-        )
-        late = f"INTERVAL {table.lateness_s} SECONDS"
-        kept = f"(SELECT * FROM ({twin}) WHERE _wm IS NULL OR _wm < window_end + {late})"
-        sides.append(
-            _over(draw, table, f"TUMBLE({table.name}, ts, INTERVAL {size} SECONDS)", kept, zone)
-        )
-    left, right = sides
-    a, b = (r.columns[0].text.partition(".")[0] for r in sides)
+    left, right = (tumble(draw, draw.one(draw.world.timed), size) for _ in range(2))
+    a, b = (r.columns[0].text.partition(".")[0] for r in (left, right))
     same = (
         f"{a}.window_start = {b}.window_start AND {a}.window_end = {b}.window_end AND {a}.k = {b}.k"
     )
     text = both("{l} JOIN {r} ON {o}", l=left.text, r=right.text, o=same)
-    relation = Relation(text, (*left.columns, *right.columns))
-    return Select(items(draw, relation, 2, 4), text)
+    return Select(items(draw, Relation(text, (*left.columns, *right.columns)), 2, 4), text)
 
 
 def latest(draw: Draw) -> Query:
@@ -178,9 +140,8 @@ def latest(draw: Draw) -> Query:
     keys = draw.some(("k", "g"), 1, 2)
     draw.meet("latest")
     call = f"latest({table.name}, {', '.join(keys)})"
-    twin = f"(SELECT * FROM {table.name}_n QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY _n DESC) = 1)"
-    made = named(draw, table, call, twin)
-    relation = Relation(made.text, made.columns, "", made.hidden, is_changelog=True)
+    made = named(draw, table, call, f"newest('{table.name}_n', ({', '.join(keys)}))")
+    relation = replace(made, arrival="", is_changelog=True)
     if draw.chance(0.5):
         return grouped(draw, relation)
-    return Select(items(draw, relation, 2, 4), relation.text, NOTHING)
+    return Select(items(draw, relation, 2, 4), relation.text)
