@@ -42,8 +42,7 @@ def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
     tapes = [_Tape(rng, t) for t in world.tables]
     now_s = 0.0
     for _ in range(epochs):
-        for _ in range(rng.choice((0, 1, 3, 6, 10))):
-            events.append(rng.choice(tapes).next(now_s))
+        events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 1, 3, 6, 10)))]
         events.append(Step())
         now_s += rng.choice((0, 1, 4, 12, 30))
         if rng.random() < 0.04:

@@ -82,7 +82,30 @@ WILD = (
 
 # Families whose values may be compared, grouped and ordered exactly.
 EXACT = frozenset(
-    ["integer", "natural", "real", "decimal", "text", "boolean", "date", "timestamp", "timestamptz", "wide", "float", "day", "moment", "time", "interval", "blob", "uuid", "struct", "list", "array", "nested", "enum"]
+    [
+        "integer",
+        "natural",
+        "real",
+        "decimal",
+        "text",
+        "boolean",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "wide",
+        "float",
+        "day",
+        "moment",
+        "time",
+        "interval",
+        "blob",
+        "uuid",
+        "struct",
+        "list",
+        "array",
+        "nested",
+        "enum",
+    ]
 )
 NUMBERS = ("integer", "natural", "real", "decimal")
 LITERALS = {

@@ -16,7 +16,7 @@ from stream_magic.errors import StreamMagicError
 from support.grammar.history import End, Event, Idle, Push, Step, smaller
 from support.grammar.shapes import Drawn
 from support.grammar.world import World
-from support.law import Query, Trial
+from support.law import Batch, Query, Trial
 from support.sources import oracle
 
 _IDLE_S = 61
@@ -80,19 +80,19 @@ def play(world: World, drawn: Sequence[Drawn], events: Sequence[Event]) -> Figur
     return figures
 
 
-def happen(trial: Trial, event: Event) -> bool:
+def happen(batch: Batch, event: Event) -> bool:
     """One event; True if an epoch ended and results may be compared."""
     if isinstance(event, Push):
-        is_changelog = trial.sources[event.source].is_changelog
+        is_changelog = batch.sources[event.source].is_changelog
         weights = [event.weight] if is_changelog else None
-        trial.push([event.row], weights, event.partition, event.source)
+        batch.push([event.row], weights, event.partition, event.source)
         return False
     if isinstance(event, End):
-        trial.end(event.source)
+        batch.end(event.source)
     elif isinstance(event, Idle):
-        trial.idle(_IDLE_S)
+        batch.idle(_IDLE_S)
     else:
-        trial.step(check=False)
+        batch.step()
     return True
 
 
@@ -151,7 +151,7 @@ def _trial(world: World, drawn: Sequence[Drawn]) -> Iterator[Trial]:
             pq.write_table(world.cache, path)
             setup.append(world.cache_statement.format(path=path))
             tables["c0"] = world.cache
-        trial = Trial(sources, queries, setup, tables, may_refuse=True)
+        trial = Trial(sources, queries, setup, tables, may_refuse=True, checks=False)
         try:
             yield trial
         finally:
