@@ -23,7 +23,7 @@ from stream_magic.engine.timeline import Timeline
 from stream_magic.engine.watermarks import WatermarkTracker
 from stream_magic.language.catalog import Relation
 from support.cases import PROFILE
-from support.law import bag
+from support.compare import bag
 from support.programs import Event, Rig, numbers
 from unit.engine.test_join import interval_join
 

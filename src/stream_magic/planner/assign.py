@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from stream_magic.core.change import SEQ
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column, Map, Op, Parted, Stack
+from stream_magic.planner.logical import SEVERAL, Column, Map, Op, Parted, Stack
 from stream_magic.planner.over import first_of_each
 from stream_magic.planner.window_sql import windows
 from stream_magic.planner.windows import WindowCall, bucket
@@ -59,6 +59,8 @@ class WindowAssigner:
         """HOP and CUMULATE: a row is in several windows."""
         del node
         time, start, end = self._ends(call, op)
+        if call.function == "cumulate" and start.window:
+            start.window = SEVERAL
         listed_sql, start_sql, end_sql = windows(call, time.name, time.type)
         pair = [(start, start_sql), (end, end_sql)]
         listed = f"CASE WHEN {time.name} IS NULL THEN [NULL] ELSE {listed_sql} END"

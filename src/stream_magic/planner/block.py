@@ -17,7 +17,17 @@ from stream_magic.planner.context import Context, Cte, Ctes, Result
 from stream_magic.planner.from_clause import FromClause
 from stream_magic.planner.grouping import Grouper
 from stream_magic.planner.joins import extended, is_plain
-from stream_magic.planner.logical import Column, Given, Group, Map, Op, Product, Scan, conjuncts
+from stream_magic.planner.logical import (
+    SEVERAL,
+    Column,
+    Given,
+    Group,
+    Map,
+    Op,
+    Product,
+    Scan,
+    conjuncts,
+)
 from stream_magic.planner.over import add_windows, first_of_each, top
 from stream_magic.planner.scope import OUTER, Item, Scope, resolve_all
 from stream_magic.planner.sets import combine
@@ -76,7 +86,7 @@ class Blocks:
         columns = [self.ctx.names.like(c) for c in known.columns]
         ends = {c.name: n.name for c, n in zip(known.columns, columns, strict=True)}
         for c in columns:
-            c.window = ends.get(c.window, "")
+            c.window = c.window if c.window == SEVERAL else ends.get(c.window, "")
         op = known.op
         renamed = Map(
             list(columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op,
@@ -676,7 +686,7 @@ class _Block:
         inner = [known[n] for n in sorted(self._inner_names()) if n in known]
         carried = {c.name: ctx.names.like(c) for c in dict.fromkeys([*kept_ends, *links, *inner])}
         for c in [*columns, *carried.values()]:
-            c.window = renamed.get(c.window) or (
+            c.window = (SEVERAL if c.window == SEVERAL else renamed.get(c.window)) or (
                 carried[c.window].name if c.window in carried else ""
             )
         items: list[tuple[Column, exp.Expr]] = [

@@ -18,6 +18,7 @@ from stream_magic.core.change import SEQ
 from stream_magic.language.statements import Emit
 from stream_magic.planner.aggregates import (
     BY_ARRIVAL,
+    UNMERGED,
     UNSETTLED,
     aggregate_core,
     arguments_of,
@@ -25,7 +26,7 @@ from stream_magic.planner.aggregates import (
 )
 from stream_magic.planner.context import Context
 from stream_magic.planner.joins import extended
-from stream_magic.planner.logical import Aggregation, Column, Group, Map, Op, Stack
+from stream_magic.planner.logical import SEVERAL, Aggregation, Column, Group, Map, Op, Stack
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Grouper:
         if group is None:
             return [_Set()]
         if group.args.get("all"):
-            return [_Set([self._key(e) for e in self._all_keys])]
+            return [_Set(list(dict.fromkeys(self._key(e) for e in self._all_keys)))]
         clauses = ("grouping_sets", "rollup", "cube")
         given = [*group.expressions, *(e for c in clauses for e in group.args.get(c) or [])]
         parts = [self._sets_of(e) for e in given]
@@ -183,7 +184,9 @@ class Grouper:
         if goes_by is not None:
             text = core.sql("duckdb")
             sql = sql.replace(text, f"{text[:-1]} {goes_by.sql('duckdb').strip()})", 1)
-        is_mergeable = not is_distinct and order is None and goes_by is None
+        is_mergeable = (
+            not is_distinct and order is None and goes_by is None and name not in UNMERGED
+        )
         return Aggregation(column, exp.Var(this=sql), is_mergeable, shown)
 
     def _refuse(self, name: str, core: exp.Expr, node: exp.Expr) -> None:
@@ -223,6 +226,11 @@ class Grouper:
         if not before.has_watermark or before.is_changelog:
             return None
         known = {c.name: c for c in before.columns}
+        if any(k.window == SEVERAL for k in keys) and not any(k.window == k.name for k in keys):
+            raise self._ctx.refuse(
+                "SM3060", "windows of CUMULATE that begin together end one after the other",
+                "write GROUP BY window_start, window_end", self._group,
+            )  # fmt: skip
         return next((known[k.window] for k in keys if k.window in known), None)
 
     def _several(

@@ -15,6 +15,7 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
+SEVERAL = "*"  # in place of a window's end: there are several for one start
 RESOLVED = "sm_resolved"  # meta of a column that has its name of the plan already
 
 
