@@ -15,8 +15,9 @@ from stream_magic.connectors.memory import MemoryOptions, MemorySource
 from stream_magic.contracts.source import SourceContext
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.core.arrivals import Arrivals
+from stream_magic.engine.batches import Decoder
 from stream_magic.engine.dataflow import Dataflow, SourceNode
-from stream_magic.engine.ingest import Decoder, make_reader
+from stream_magic.engine.ingest import make_reader
 from stream_magic.engine.inlet import Inlet
 from stream_magic.engine.operators import join as join_module
 from stream_magic.engine.timeline import Timeline
