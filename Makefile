@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint unit services golden bench docs clean
+.PHONY: help demo test lint unit services golden law bench docs clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -36,6 +36,10 @@ unit: $(STAMP)  ## fast tests only
 
 golden: $(STAMP)  ## rewrite golden files; then read the diff like code
 	$(BIN)/python -m pytest tests/golden --update-golden
+
+law: $(STAMP)  ## random queries against DuckDB: CASES=comparisons SEED=first ONLY=form OUT=file
+	PYTHONPATH=tests $(BIN)/python tests/law/run.py --cases $(or $(CASES),2000) --seed $(or $(SEED),0) \
+	  $(if $(ONLY),--only $(ONLY)) $(if $(OUT),--out $(OUT))
 
 bench: $(STAMP)  ## ratios against a reference in the same run
 	$(BIN)/python -m bench

@@ -62,9 +62,11 @@ class Golden:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "golden" in metafunc.fixturenames:
         here = Path(metafunc.module.__file__)
-        files = sorted((here.parent / here.stem.removeprefix("test_")).glob("*.txt"))
+        folder = here.parent / here.stem.removeprefix("test_")
+        files = sorted(f for f in folder.rglob("*.txt") if f.name != "not_yet.txt")
         assert files, f"no golden files for {here.name}"
-        metafunc.parametrize("golden", files, ids=[f.stem for f in files], indirect=True)
+        ids = [f.relative_to(folder).with_suffix("").as_posix() for f in files]
+        metafunc.parametrize("golden", files, ids=ids, indirect=True)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.cases import PROFILE, START, source
+from support.compare import bag
 from support.events import Judge, bucket_end
-from support.law import Query, Row, Source, Trial, bag
+from support.law import Query, Row, Source, Trial
 
 SIZE, DELAY, LATENESS = timedelta(seconds=10), timedelta(seconds=5), timedelta(seconds=3)
 COLUMNS = "k VARCHAR, v INTEGER, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL 5 SECONDS"

@@ -72,8 +72,8 @@ def test_a_lookup_is_the_join_also_after_the_cache_was_swapped(
         delta = pa.Table.from_pylist(
             [{"k": k, "g": g, SEQ: i} for i, (k, g) in enumerate(taken)], schema=ROWS
         )
-        turns = [Turn(RowErrors(origin=delta), len(taken)) for _ in pair]
-        joined, looked_up = (o.run(delta, t) for o, t in zip(pair, turns, strict=True))
+        turns = [Turn(RowErrors((delta,)), len(taken)) for _ in pair]
+        joined, looked_up = (o.run((delta,), t) for o, t in zip(pair, turns, strict=True))
         assert looked_up.equals(joined)
     database.close()
 
@@ -92,7 +92,7 @@ def test_many_rows_stay_beside_what_they_found() -> None:
     )
     for is_inner in (True, False):
         pair = operators(database, ("k",), is_inner=is_inner)
-        joined, looked_up = (o.run(delta, Turn(RowErrors(origin=delta), 0)) for o in pair)
+        joined, looked_up = (o.run((delta,), Turn(RowErrors((delta,)), 0)) for o in pair)
         assert looked_up.equals(joined)
     database.close()
 
@@ -104,7 +104,7 @@ def test_without_an_index_the_join_is_run() -> None:
     operator = operators(database, ("k",), is_inner=True)[1]
     database.replace_cache("c", cache, None)
     delta = pa.table({"k": [1, 3], "g": ["x", "y"], SEQ: [1, 2]}, schema=ROWS)
-    assert operator.run(delta, Turn(RowErrors(origin=delta), 2)).column("v").to_pylist() == [2]
+    assert operator.run((delta,), Turn(RowErrors((delta,)), 2)).column("v").to_pylist() == [2]
     database.close()
 
 

@@ -16,29 +16,40 @@ class Judge:
     Attributes:
         delay: of the watermark.
         lateness: the source's allowed lateness.
+        column: that holds the time.
     """
 
     partitions: int
     delay: timedelta
     lateness: timedelta = timedelta(0)
+    column: str = "ts"
     highs: dict[int, datetime] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
     source: datetime | None = None  # the source's watermark; never goes back
 
     def admit(self, row: Row, partition: int, window_end: datetime | None) -> bool:
         """True if the row's window was still open; then the row's time counts."""
-        own = self._watermark(partition)
-        marks = [m for m in (own, self.source) if m is not None]
-        is_open = window_end is None or all(m < window_end + self.lateness for m in marks)
+        mark = self.take(row, partition)
+        return window_end is None or mark is None or mark < window_end + self.lateness
+
+    def take(self, row: Row, partition: int) -> datetime | None:
+        """The row's time counts from now on; the watermark that the row itself is judged by."""
+        marks = [m for m in (self._watermark(partition), self.source) if m is not None]
         self.idle.discard(partition)
-        if row["ts"] is not None:
-            self.highs[partition] = max(self.highs.get(partition, row["ts"]), row["ts"])
+        time = row[self.column]
+        if time is not None:
+            self.highs[partition] = max(self.highs.get(partition, time), time)
         self._advance()
-        return is_open
+        return max(marks, default=None)
 
     def fall_idle(self, *partitions: int) -> None:
         self.idle.update(partitions)
         self._advance()
+
+    def end(self) -> None:
+        """The source has ended: its watermark is at the end of time."""
+        zone = next((h.tzinfo for h in self.highs.values()), None)
+        self.source = datetime.max.replace(year=9000, tzinfo=zone)
 
     def has_closed(self, window_end: datetime) -> bool:
         return self.source is not None and self.source >= window_end + self.lateness
@@ -54,6 +65,35 @@ class Judge:
         if awake and len(known) == len(awake):
             lowest = min(known)
             self.source = lowest if self.source is None else max(self.source, lowest)
+
+
+@dataclass
+class Sessions:
+    """Which rows are late for SESSION(s, ts, gap [, key]).
+
+    A row is late if the session that it would be in, together with what is there, has ended for
+    the row's watermark, or if it touches a session that has closed: that one was told already.
+    """
+
+    gap: timedelta
+    key: str | None
+    open: dict[Any, list[tuple[datetime, datetime]]] = field(default_factory=dict)  # first, last
+
+    def admit(self, row: Row, mark: datetime | None, judge: Judge, before: datetime | None) -> bool:
+        """Args: `before` is the source's watermark before the row."""
+        time = row[judge.column]
+        if time is None:
+            return True
+        there = self.open.setdefault(row[self.key] if self.key else None, [])
+        met = [s for s in there if s[0] - self.gap <= time <= s[1] + self.gap]
+        first = min([time, *(s[0] for s in met)])
+        last = max([time, *(s[1] for s in met)])
+        reach = self.gap + judge.lateness
+        is_told = before is not None and any(s[1] + reach <= before for s in met)
+        if is_told or (mark is not None and last + reach <= mark):
+            return False
+        there[:] = [s for s in there if s not in met] + [(first, last)]
+        return True
 
 
 def bucket_end(ts: datetime | None, size: timedelta) -> datetime | None:

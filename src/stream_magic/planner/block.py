@@ -50,6 +50,11 @@ class Blocks:
                 parent = None
             inner = self.query(query.this, ctes, parent) if isinstance(query, exp.Subquery) else combine(self, query, ctes)  # fmt: skip
             return self._ordered_set(query, inner)
+        if isinstance(query, exp.Pivot):
+            raise self.ctx.refuse(
+                "SM3007", "PIVOT is not supported in a continuous query yet",
+                "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')", query,
+            )  # fmt: skip
         if not isinstance(query, exp.Select):
             raise self.ctx.refuse(
                 "SM3012", f"{type(query).__name__.upper()} is not supported in a continuous query yet",
@@ -149,10 +154,6 @@ class Blocks:
         clause = query.args.get("with_")
         if clause is None:
             return ctes
-        if clause.args.get("recursive"):
-            raise self.ctx.refuse(
-                "SM3013", "WITH RECURSIVE has no incremental rule", "leave RECURSIVE out if the CTE does not read itself", clause
-            )  # fmt: skip
         found = dict(ctes)
         for cte in clause.expressions:
             names = tuple(c.name for c in cte.args["alias"].args.get("columns") or [])

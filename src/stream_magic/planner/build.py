@@ -15,6 +15,7 @@ from stream_magic.core.change import is_hidden
 from stream_magic.errors import LanguageError, PlanError
 from stream_magic.language.binder import Binder, Columns, explained
 from stream_magic.language.catalog import Catalog
+from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
 from stream_magic.planner.block import Blocks
 from stream_magic.planner.context import Context, Result
@@ -43,6 +44,7 @@ def build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
 
 
 def _build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
+    _refuse_recursion(query)
     found = find_references(query, catalog, binder)
     ctx = Context(query, catalog, binder, found)
     bound = binder.bind(found.body, found.empty_tables(), query.span)
@@ -57,6 +59,15 @@ def _build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
     root = Lowering(ctx).plan(result.op, result.columns, bound.names)
     _check_types(ctx, root, bound)
     return _plan(ctx, result, root, bound)
+
+
+def _refuse_recursion(query: Query) -> None:
+    for clause in query.ast.find_all(exp.With):
+        if clause.args.get("recursive"):
+            raise PlanError(
+                "SM3013", "WITH RECURSIVE has no incremental rule", hint="leave RECURSIVE out if the CTE does not read itself",
+                span=span_of(clause, query.span.text),
+            )  # fmt: skip
 
 
 def _plan(ctx: Context, result: Result, root: Compute, bound: Columns) -> Plan:

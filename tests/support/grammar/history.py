@@ -1,0 +1,93 @@
+"""What happens to the sources: rows pushed in random order, taken back, late; epochs cut at random."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from support.events import Row
+from support.grammar.world import Table, World
+
+
+@dataclass(frozen=True)
+class Push:
+    source: str
+    row: Row
+    weight: int = 1
+    partition: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """An epoch ends here."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Nothing comes for longer than `idle_timeout`: every partition falls idle."""
+
+
+@dataclass(frozen=True)
+class End:
+    source: str
+
+
+Event = Push | Step | Idle | End
+
+
+def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
+    """Rows for every table, in epochs of any size, also empty ones."""
+    events: list[Event] = []
+    tapes = [_Tape(rng, t) for t in world.tables]
+    now_s = 0.0
+    for _ in range(epochs):
+        events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 1, 3, 6, 10)))]
+        events.append(Step())
+        now_s += rng.choice((0, 1, 4, 12, 30))
+        if rng.random() < 0.04:
+            events.append(Idle())
+    if rng.random() < 0.4:
+        events += [End(t.name) for t in world.tables if rng.random() < 0.8]
+        events.append(Step())
+    return events
+
+
+class _Tape:
+    """Draws the rows of one table."""
+
+    def __init__(self, rng: random.Random, table: Table) -> None:
+        self._rng, self._table = rng, table
+        self._count = 0
+        self._there: list[Row] = []
+
+    def next(self, now_s: float) -> Push:
+        rng, table = self._rng, self._table
+        if table.is_changelog and self._there and rng.random() < 0.35:
+            row = self._there.pop(rng.randrange(len(self._there)))
+            return Push(table.name, row, -1, self._partition())
+        if table.repeats and self._there and rng.random() < 0.25:
+            row = rng.choice(self._there)
+        else:
+            self._count += 1
+            late = rng.choice((0, 0, 0, 3, 8, 40))
+            row = table.row(rng, self._count, now_s - late + rng.choice((0, 0, 1, 2)))
+        self._there.append(row)
+        return Push(table.name, row, 1, self._partition())
+
+    def _partition(self) -> int:
+        """The last of four partitions is silent from the beginning in a third of the tables."""
+        count = self._table.partitions
+        return self._rng.randrange(count - 1 if count > 1 and self._table.delay_s == 0 else count)
+
+
+def smaller(events: Sequence[Event]) -> list[list[Event]]:
+    """The history without a piece of it, large pieces first."""
+    found = []
+    size = len(events) // 2
+    while size:
+        found += [
+            [*events[:at], *events[at + size :]] for at in range(0, len(events) - size + 1, size)
+        ]
+        size //= 2
+    return found

@@ -1,0 +1,147 @@
+"""Window functions and `latest`, with the plain SQL that they mean (DESIGN 3.3 a)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from support.grammar.clauses import grouped, items
+from support.grammar.draw import Column, Draw, Relation, Text, both, plain
+from support.grammar.relations import named
+from support.grammar.select import Item, Query, Select
+from support.grammar.world import Table
+
+SIZES = (5, 10, 20)
+_EPOCH = {
+    "timestamp": "TIMESTAMP '1970-01-01'",
+    "timestamptz": "TIMESTAMPTZ '1970-01-01 00:00:00+00'",
+}
+
+
+def windowed(draw: Draw) -> Query:
+    """A GROUP BY over the windows of a timed source, told at once or when they close."""
+    table = draw.one(draw.world.timed)
+    relation, kind = time_window(draw, table)
+    closes = draw.chance(0.4)
+    draw.meet(f"window:{kind}", "emit:close" if closes else "emit:changes")
+    keys = [draw.one(("window_start", "window_end")), *(["both"] if draw.chance(0.4) else [])]
+    select = _by_window(draw, relation, "both" in keys, keys[0])
+    if not closes:
+        return select
+    end, late = "window_end", f"INTERVAL {table.lateness_s} SECONDS"
+    test = f"{end} + {late} <= (SELECT w FROM {table.name}_w)"
+    where = Text(select.where.sql, f"({select.where.twin}) AND {test}" if select.where else test)
+    return Select(
+        select.items, select.source, where, select.group, select.having,
+        emit=Text("EMIT ON WINDOW CLOSE", ""),
+    )  # fmt: skip
+
+
+def _by_window(draw: Draw, relation: Relation, has_both: bool, key: str) -> Select:
+    """`grouped`, with the window among its keys."""
+    names = ["window_start", "window_end"] if has_both else [key]
+    shown = tuple(Item(plain(n), Column(n, n, "timestamp")) for n in names)
+    select = grouped(draw, relation)
+    keys = ", ".join(
+        [*names, *(i.text.sql for i in select.items if i.column and i.column.name[0] == "y")]
+    )
+    return Select((*shown, *select.items), select.source, select.where, plain(keys), select.having)
+
+
+def time_window(draw: Draw, table: Table) -> tuple[Relation, str]:
+    """A window function over a source, and its name."""
+    kind = draw.one(("TUMBLE", "TUMBLE", "HOP", "CUMULATE", "SESSION"))
+    size, count = draw.one(SIZES), draw.one((2, 3))
+    if kind == "SESSION":
+        return _session(draw, table), kind
+    if kind == "TUMBLE":
+        shift = draw.one(("", "", f"INTERVAL {size // 5} SECONDS"))
+        return tumble(draw, table, size, shift), kind
+    steps = f"INTERVAL {size} SECONDS, INTERVAL {size * count} SECONDS"
+    return _over(
+        draw,
+        table,
+        f"{kind}({table.name}, ts, {steps})",
+        f"{kind.lower()}('{table.name}_n', {steps}, {_more(table)})",
+    ), kind
+
+
+def tumble(draw: Draw, table: Table, size: int, shift: str = "") -> Relation:
+    last = f", {shift}" if shift else ""
+    call = f"TUMBLE({table.name}, ts, INTERVAL {size} SECONDS{last})"
+    return _over(
+        draw,
+        table,
+        call,
+        f"tumble('{table.name}_n', INTERVAL {size} SECONDS, {_more(table, shift)})",
+    )
+
+
+def _more(table: Table, shift: str = "") -> str:
+    """Lateness and origin, as the twins' macros take them."""
+    origin = _EPOCH[table.columns["ts"].family] + (f" + {shift}" if shift else "")
+    return f"late := INTERVAL {table.lateness_s} SECONDS, origin := {origin}"
+
+
+def _over(draw: Draw, table: Table, call: str, twin: str, family: str = "") -> Relation:
+    """The function under an alias, with the window's bounds among its columns."""
+    relation = named(draw, table, call, twin)
+    alias = relation.columns[0].text.partition(".")[0]
+    family = family or table.columns["ts"].family
+    more = tuple(Column(f"{alias}.{n}", n, family) for n in ("window_start", "window_end"))
+    return replace(relation, columns=(*relation.columns, *more))
+
+
+def _session(draw: Draw, table: Table) -> Relation:
+    rule = draw.one(sorted(table.session_gaps))
+    gap, key = table.session_gaps[rule]
+    draw.meet("session by key" if key else "session of all")
+    by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
+    call = f"SESSION({table.name}, ts, INTERVAL {gap} SECONDS{by})"
+    twin = f"session('{table.name}_n', INTERVAL {gap} SECONDS{keyed}, is_late := _late_{rule})"
+    return _over(draw, table, call, twin)
+
+
+def row_window(draw: Draw) -> Query:
+    """Windows of n rows by arrival, for each key where asked."""
+    table = draw.one([t for t in draw.world.tables if not t.is_changelog])
+    kind, key, count = (
+        draw.one(("TUMBLE_ROWS", "HOP_ROWS")),
+        draw.one(("", "k", "g")),
+        draw.one((2, 3)),
+    )
+    draw.meet(f"window:{kind}")
+    numbers = f"{count}" if kind == "TUMBLE_ROWS" else f"{count}, {count * 2}"
+    by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
+    call = f"{kind}({table.name}, {numbers}{by})"
+    relation = _over(
+        draw, table, call, f"{kind.lower()}('{table.name}_n', {numbers}{keyed})", "integer"
+    )
+    if draw.chance(0.3):
+        return Select(items(draw, relation, 2, 4), relation.text)
+    return _by_window(draw, relation, True, "")
+
+
+def window_join(draw: Draw) -> Query:
+    """Both sides over the same windows."""
+    size = draw.one(SIZES)
+    draw.meet("join of windows")
+    left, right = (tumble(draw, draw.one(draw.world.timed), size) for _ in range(2))
+    a, b = (r.columns[0].text.partition(".")[0] for r in (left, right))
+    same = (
+        f"{a}.window_start = {b}.window_start AND {a}.window_end = {b}.window_end AND {a}.k = {b}.k"
+    )
+    text = both("{l} JOIN {r} ON {o}", l=left.text, r=right.text, o=same)
+    return Select(items(draw, Relation(text, (*left.columns, *right.columns)), 2, 4), text)
+
+
+def latest(draw: Draw) -> Query:
+    """The newest row of each key."""
+    table = draw.one([t for t in draw.world.tables if not t.is_changelog])
+    keys = draw.some(("k", "g"), 1, 2)
+    draw.meet("latest")
+    call = f"latest({table.name}, {', '.join(keys)})"
+    made = named(draw, table, call, f"newest('{table.name}_n', ({', '.join(keys)}))")
+    relation = replace(made, arrival="", is_changelog=True)
+    if draw.chance(0.5):
+        return grouped(draw, relation)
+    return Select(items(draw, relation, 2, 4), relation.text)
