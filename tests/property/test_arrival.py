@@ -24,9 +24,8 @@ from stream_magic.engine.timeline import Timeline
 from stream_magic.engine.watermarks import WatermarkTracker
 from stream_magic.language.catalog import Relation
 from support.cases import PROFILE
-from support.law import bag
-from support.programs import Event, Rig, numbers
-from unit.engine.test_join import interval_join
+from support.compare import bag
+from support.programs import Event, Rig, interval_join, numbers
 
 SCHEMA = pa.schema([("id", pa.int64()), ("ts", pa.timestamp("us"))])
 START = datetime(2026, 1, 1)  # noqa: DTZ001  # naive, as TIMESTAMP is
