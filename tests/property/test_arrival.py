@@ -15,8 +15,9 @@ from stream_magic.connectors.memory import MemoryOptions, MemorySource
 from stream_magic.contracts.source import SourceContext
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.core.arrivals import Arrivals
+from stream_magic.engine.batches import Decoder
 from stream_magic.engine.dataflow import Dataflow, SourceNode
-from stream_magic.engine.ingest import Decoder, make_reader
+from stream_magic.engine.ingest import make_reader
 from stream_magic.engine.inlet import Inlet
 from stream_magic.engine.operators import join as join_module
 from stream_magic.engine.timeline import Timeline
@@ -24,8 +25,7 @@ from stream_magic.engine.watermarks import WatermarkTracker
 from stream_magic.language.catalog import Relation
 from support.cases import PROFILE
 from support.compare import bag
-from support.programs import Event, Rig, numbers
-from unit.engine.test_join import interval_join
+from support.programs import Event, Rig, interval_join, numbers
 
 SCHEMA = pa.schema([("id", pa.int64()), ("ts", pa.timestamp("us"))])
 START = datetime(2026, 1, 1)  # noqa: DTZ001  # naive, as TIMESTAMP is

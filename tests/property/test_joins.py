@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from stream_magic.engine.operators.template import fill
 from stream_magic.planner.nodes import Join, Read, Side
 from support.cases import PROFILE
-from support.law import oracle, same
+from support.compare import same
 from support.programs import Event, Rig, out_schema, read
+from support.sources import oracle
 
 COLUMNS = ("k{} INTEGER", "v{} DOUBLE", "n{} VARCHAR", "h{} HUGEINT")
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from stream_magic.engine.operators.template import fill
 from stream_magic.planner.nodes import Part, Partition, Read
 from support.cases import PROFILE
-from support.law import oracle, same
+from support.compare import same
 from support.programs import Event, Rig, described, out_schema, read
+from support.sources import oracle
 
 COLUMNS = "k{} INTEGER; g{} VARCHAR; v{} DOUBLE; l{} INTEGER[]"
 

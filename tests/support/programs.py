@@ -26,10 +26,13 @@ from stream_magic.engine.row_errors import RowErrors
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Progress, Steps, Timeline
 from stream_magic.language.catalog import Relation
-from stream_magic.planner.nodes import Node, Read
-from support.law import oracle
+from stream_magic.planner.nodes import Join, Node, Read, Side
+from support.sources import oracle
 
 Row = dict[str, Any]
+MATCH = (
+    "EXISTS (SELECT 1 FROM _sm_delta AS d WHERE d.k1 = t0.k0)"  # of the other side of an outer join
+)
 
 
 def read(
@@ -56,6 +59,29 @@ def out_schema(
     """Visible columns and the engine's."""
     extra = [SEQ_FIELD, *([LATE_FIELD] if has_watermark else [])]
     return pa.schema([*schema, *extra, *([WEIGHT_FIELD] if is_changelog else [])])
+
+
+def side(r: Read, **more: Any) -> Side:
+    return Side(r, tuple(r.relation.schema.names), r.relation.types, **more)
+
+
+def interval_join(kind: str = "JOIN", **options: Any) -> tuple[Join, list[Read]]:
+    """b at most 10 after a; each side's time is its watermark. `kind` may be LEFT JOIN."""
+    a = read("a", "k0 INTEGER; t0 BIGINT", time_column="t0", **options)
+    b = read("b", "k1 INTEGER; t1 BIGINT", time_column="t1", **options)
+    is_inner = kind == "JOIN"
+    sides = (
+        side(a, late_us="t0 + 1", forget_us="t0 + 11"),
+        side(b, is_linear=is_inner, touched="" if is_inner else MATCH, late_us="t1 + 1", forget_us="t1 + 1" if is_inner else "t1 + 11"),
+    )  # fmt: skip
+    schema = pa.schema([*a.relation.schema, *b.relation.schema])
+    is_changelog = not is_inner or bool(options)
+    join = Join(
+        sides, f"{{0}} AS t0 {kind} {{1}} AS t1 ON t0.k0 = t1.k1 AND t1.t1 >= t0.t0 AND t1.t1 <= t0.t0 + 10",
+        ("k0", "t0", "k1", "t1"), (0, 1), out_schema(schema, is_changelog=is_changelog, has_watermark=True),
+        ("INTEGER", "BIGINT", "INTEGER", "BIGINT"),
+    )  # fmt: skip
+    return join, [a, b]
 
 
 @dataclass

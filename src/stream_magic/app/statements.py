@@ -12,6 +12,7 @@ import pyarrow as pa
 from stream_magic.app.draft import Definition, Draft
 from stream_magic.app.plugins import Plugins
 from stream_magic.contracts.options import SourceOptions
+from stream_magic.engine.batches import Decoder
 from stream_magic.engine.dataflow import (
     CacheNode,
     QueryNode,
@@ -21,7 +22,7 @@ from stream_magic.engine.dataflow import (
     make_log,
 )
 from stream_magic.engine.delivery import Deliverer
-from stream_magic.engine.ingest import Decoder, make_reader
+from stream_magic.engine.ingest import make_reader
 from stream_magic.engine.logs import ResultLog, StreamLog
 from stream_magic.engine.lookup import CacheLoader
 from stream_magic.engine.program import Program

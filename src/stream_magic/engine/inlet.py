@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from stream_magic.core.arrivals import Arrivals
 from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT
 from stream_magic.core.clock import Clock
+from stream_magic.engine.batches import Decoded
 from stream_magic.engine.dataflow import CacheNode, Dataflow, QueryNode, SourceNode, TargetNode
-from stream_magic.engine.ingest import Decoded
 from stream_magic.engine.row_errors import RowError
 from stream_magic.engine.timeline import Steps, Timeline
 

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pyarrow as pa
 import pytest
 
 from stream_magic.core.change import END_OF_TIME, WEIGHT, visible
 from stream_magic.engine.operators import join as join_module
 from stream_magic.engine.state import Database
-from stream_magic.planner.nodes import Join, Read, Side
-from support.programs import Event, Rig, numbers, out_schema, read
-
-MATCH = "EXISTS (SELECT 1 FROM _sm_delta AS d WHERE d.k1 = t0.k0)"
-
-
-def side(r: Read, **more: Any) -> Side:
-    return Side(r, tuple(r.relation.schema.names), r.relation.types, **more)
-
-
-def interval_join(kind: str = "JOIN", **options: Any) -> tuple[Join, list[Read]]:
-    """b at most 10 after a; each side's time is its watermark. `kind` may be LEFT JOIN."""
-    a = read("a", "k0 INTEGER; t0 BIGINT", time_column="t0", **options)
-    b = read("b", "k1 INTEGER; t1 BIGINT", time_column="t1", **options)
-    is_inner = kind == "JOIN"
-    sides = (
-        side(a, late_us="t0 + 1", forget_us="t0 + 11"),
-        side(b, is_linear=is_inner, touched="" if is_inner else MATCH, late_us="t1 + 1", forget_us="t1 + 1" if is_inner else "t1 + 11"),
-    )  # fmt: skip
-    schema = pa.schema([*a.relation.schema, *b.relation.schema])
-    is_changelog = not is_inner or bool(options)
-    join = Join(
-        sides, f"{{0}} AS t0 {kind} {{1}} AS t1 ON t0.k0 = t1.k1 AND t1.t1 >= t0.t0 AND t1.t1 <= t0.t0 + 10",
-        ("k0", "t0", "k1", "t1"), (0, 1), out_schema(schema, is_changelog=is_changelog, has_watermark=True),
-        ("INTEGER", "BIGINT", "INTEGER", "BIGINT"),
-    )  # fmt: skip
-    return join, [a, b]
+from stream_magic.planner.nodes import Join, Side
+from support.programs import MATCH, Event, Rig, interval_join, numbers, out_schema, read, side
 
 
 def a(k: int | None, t: int, weight: int = 1, mark: int | None = None) -> Event:

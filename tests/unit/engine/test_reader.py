@@ -14,7 +14,8 @@ from stream_magic.contracts.options import Options, SourceOptions
 from stream_magic.contracts.source import PAYLOAD, EndOfSource, Source, SourceBatch, SourceContext
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.core.epoch import Position
-from stream_magic.engine.ingest import NO_BOUND, Decoder, Reader
+from stream_magic.engine.batches import Decoder
+from stream_magic.engine.ingest import NO_BOUND, Reader
 from stream_magic.errors import ConnectorError
 
 SCHEMA = pa.schema([("id", pa.int64())])
