@@ -143,7 +143,7 @@ class Trial(Batch):
                     raise
                 self.refused[i] = e
                 continue
-            self.app[f"r{i}"].subscribe(self._collect(i))
+            self._subscribe(i)
 
     def __enter__(self) -> Trial:
         return self
@@ -211,6 +211,15 @@ class Trial(Batch):
     def errors(self, i: int = 0) -> list[Row]:
         rows: list[Row] = self.app.sql(f"SELECT * FROM errors.r{i}").to_arrow_table().to_pylist()
         return rows
+
+    def _subscribe(self, i: int) -> None:
+        """A changelog's result comes first; rows that are only added and there already are not told again."""
+        handle = self.app[f"r{i}"]
+        there = handle.preview(1_000_000)
+        handle.subscribe(self._collect(i))
+        if not self.deltas[i] and there.num_rows:
+            ones = pa.array([1] * there.num_rows, pa.int64())
+            self.deltas[i].append(there.append_column("_weight", ones))
 
     def _collect(self, i: int) -> Callable[[int, pa.Table], None]:
         return lambda _epoch, delta: self.deltas[i].append(delta)

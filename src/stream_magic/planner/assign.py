@@ -82,8 +82,13 @@ class WindowAssigner:
     # --- sessions and counts -------------------------------------------------------------------------
 
     def _session(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
-        del node
         time = _labelled(op, call.time_column)
+        if time.is_time and op.has_watermark:
+            raise self._ctx.refuse(
+                "SM3020", "SESSION over a time with a WATERMARK is not supported yet: late rows would be taken as any other",
+                f"compute the time anew: WITH q AS (SELECT * REPLACE ({time.label} + INTERVAL 0 SECONDS AS {time.label}) FROM s)",
+                node,
+            )  # fmt: skip
         op = _extended(op, [], checked=time)
         keys = [_labelled(op, k) for k in call.keys]
         part = "PARTITION BY " + ", ".join([*(k.name for k in keys)]) + " " if keys else ""

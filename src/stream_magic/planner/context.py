@@ -102,7 +102,13 @@ class Context:
         if not expressions:
             return ()
         select = exp.select(*(exp.alias_(e.copy(), f"x{i}") for i, e in enumerate(expressions)))
-        return self.bind(select.from_(_ROW), [self.row(columns)]).types
+        types = self.bind(select.from_(_ROW), [self.row(columns)]).types
+        if len(types) != len(expressions):
+            raise self.refuse(
+                "SM3061", "an expression that gives several columns is not supported here yet",
+                "name the columns, or write s.* for a STRUCT s", None,
+            )  # fmt: skip
+        return types
 
     def row(self, columns: Sequence[Column], name: str = _ROW) -> EmptyTable:
         """A table of these columns without rows."""

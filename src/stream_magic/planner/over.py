@@ -215,7 +215,7 @@ def top(
     if limit is not None and is_percent:
         whole = f"count(*) OVER ({f'PARTITION BY {parts}' if links else ''})"
         tests.append(
-            f"row_number() {over} <= {start} + ({whole} * {limit.sql('duckdb')} / 100)::BIGINT"
+            f"row_number() {over} <= {start} + floor({whole} * {limit.sql('duckdb')} / 100)::BIGINT"
         )
     elif limit is not None:
         tests.append(

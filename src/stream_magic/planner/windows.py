@@ -239,10 +239,6 @@ class _Reader:
                 )  # fmt: skip
         if self._function in ("hop", "cumulate"):
             step, size = (self._binder.interval_us(s) for s in sizes)
-            if self._function == "hop" and step > size:
-                raise self._wrong(
-                    "SM2012", "HOP's slide is not longer than its size: rows between would be in no window", at=args[2]
-                )  # fmt: skip
             is_month = any("MONTH" in s.upper() or "YEAR" in s.upper() for s in sizes)
             if is_month or (self._function == "cumulate" and size % step):
                 what = (
