@@ -18,7 +18,6 @@ from stream_magic.core.change import SEQ
 from stream_magic.language.statements import Emit
 from stream_magic.planner.aggregates import (
     BY_ARRIVAL,
-    UNMERGED,
     UNSETTLED,
     aggregate_core,
     arguments_of,
@@ -184,9 +183,7 @@ class Grouper:
         if goes_by is not None:
             text = core.sql("duckdb")
             sql = sql.replace(text, f"{text[:-1]} {goes_by.sql('duckdb').strip()})", 1)
-        is_mergeable = (
-            not is_distinct and order is None and goes_by is None and name not in UNMERGED
-        )
+        is_mergeable = not is_distinct and order is None and goes_by is None
         return Aggregation(column, exp.Var(this=sql), is_mergeable, shown)
 
     def _refuse(self, name: str, core: exp.Expr, node: exp.Expr) -> None:

@@ -54,6 +54,7 @@ from stream_magic.planner.nodes import (
     Side,
     Union,
 )
+from stream_magic.planner.refuse import refuse_types
 from stream_magic.planner.text import read_with_types
 
 _IN = exp.to_identifier(INPUT)
@@ -268,6 +269,9 @@ class Lowering:
             INPUT, typed_columns(node.schema.names, self._ctx.binder.column_types(node.schema))
         )
         bound = self._ctx.bind(select, [source])
+        refuse_types(
+            [level.labels.get(n, n) for n in names], bound.types[: len(names)], self._ctx.query.span
+        )
         hidden = tuple(bound.names[len(names) :])
         return Compute(
             input=node, sql=sql, visible=tuple(names), hidden=hidden, schema=bound.schema,
@@ -357,6 +361,7 @@ class Lowering:
         shown = [k for k in keys if k != WINDOW_END]
         items = ", ".join([*shown, *(f"{c.sql} AS {c.name}" for c in calls)]) or "1 AS _sm_none"
         grouped = binder.columns(f"SELECT {items} FROM {source}{group}", table)
+        refuse_types([c.shown for c in calls], grouped.types[len(shown) :], self._ctx.query.span)
         hidden = [SEQ_FIELD, *([WEIGHT_FIELD] if op.emit == "changes" else [])]
         return Aggregate(
             input=before, keys=tuple(keys), calls=calls, schema=pa.schema([*grouped.schema, *hidden]), types=grouped.types,
