@@ -44,8 +44,10 @@ def bound_join(ctx: Context, product: Product) -> None:
     if bounds.low is None or bounds.high is None or bounds.times is None:
         return
     a, b = bounds.times
-    _set(left, a, 1 - bounds.low)
-    _set(right, b, bounds.high + 1)
+    # A row of a side that is not linear stays as long as any row that it has met.
+    whole = bounds.high - bounds.low
+    _set(left, a, (-bounds.low if left.is_linear else whole) + 1)
+    _set(right, b, (bounds.high if right.is_linear else whole) + 1)
     reach = max(-bounds.low, bounds.high, 0)
     product.bound = f"state forgotten {reach / 1e6:g} s behind the watermark"
 

@@ -67,7 +67,7 @@ def join(
     columns = [*product.columns, *(right.columns if leg.is_shown else [])]
     return Product(
         columns, changes, left.has_watermark or right.has_watermark, max(left.lateness_us, right.lateness_us),
-        left.has_order and right.has_order and not changes,
+        has_order=False,
         legs=[*legs, leg], joins=[*product.joins, _join_node(kind, on)], where=product.where,
     )  # fmt: skip
 

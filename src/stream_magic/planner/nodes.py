@@ -148,7 +148,7 @@ class Side:
         late_us: SQL over its columns: a row is late when the watermark that it is judged by has
             reached this; '' if rows are never late.
         forget_us: SQL over its columns: a row is of no more use when the lowest watermark of the
-            other sides has reached this; '' if it is kept for ever. Of a side that is not linear it
+            other sides (of all sides, if it is not linear) has reached this; '' if it is kept for ever. Of a side that is not linear it
             is the lowest of all sides: a match is kept as long as its partner may be matched again.
             A changelog's row is kept until it is late as well: before, it may be taken back.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from stream_magic.planner.context import Ctes, Result
-from stream_magic.planner.logical import Column, Group, Map, Op, Parted, Stack
+from stream_magic.planner.logical import Column, Group, Map, Op, Parted, Scan, Stack, walk
 
 if TYPE_CHECKING:
     from stream_magic.planner.block import Blocks
@@ -34,7 +34,7 @@ def combine(blocks: Blocks, node: exp.SetOperation, ctes: Ctes) -> Result:
     if isinstance(node, exp.Union):
         op: Op = Stack(
             columns, any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
-            max(p.lateness_us for p in parts), all(p.has_order for p in parts), parts=parts,
+            max(p.lateness_us for p in parts), _has_order(parts), parts=parts,
         )  # fmt: skip
         _keep_roles(columns, parts)
         ctx.details.append("union")
@@ -87,6 +87,13 @@ def _aligned(blocks: Blocks, result: Result, columns: list[Column], *, is_by_nam
     return Map(
         [c for c, _ in items], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, items=items
     )  # fmt: skip
+
+
+def _has_order(parts: list[Op]) -> bool:
+    """Rows of different relations have different numbers of arrival; those of one have the same twice."""
+    read = [{o.relation.id for o in walk(p) if isinstance(o, Scan)} for p in parts]
+    is_apart = sum(map(len, read)) == len(set().union(*read))
+    return is_apart and all(p.has_order for p in parts)
 
 
 def _keep_roles(columns: list[Column], parts: list[Op]) -> None:
