@@ -38,6 +38,7 @@ _PLAIN_INTEGER = r"^-?(0|[1-9][0-9]*)$"
 _PLAIN_DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 _PLAIN_FLOAT = r"^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?$"
 _PLAIN_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z?$"
+_SECONDS_LENGTH = len("2026-01-31 12:00:00")
 _PLAIN_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 _NAMES = {
@@ -324,15 +325,37 @@ def _fast(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
         pattern = _PLAIN_DATE
     if not pattern or not unit_ok:
         return None
-    if pc.all(pc.match_substring_regex(texts, pattern)).as_py() is False:
+    if (
+        not _are_seconds(texts, kind)
+        and pc.all(pc.match_substring_regex(texts, pattern)).as_py() is False
+    ):
         return None
     try:
         if pa.types.is_timestamp(kind):
             naive = pc.utf8_rtrim(texts, "Z").cast(pa.timestamp(kind.unit))
-            return naive.cast(pa.int64()).cast(kind)
-        return texts.cast(kind)
+            return None if _has_year_0(naive) else naive.cast(pa.int64()).cast(kind)
+        column = texts.cast(kind)
+        return None if pa.types.is_date32(kind) and _has_year_0(column) else column
     except pa.ArrowInvalid:
         return None
+
+
+def _has_year_0(times: pa.Array) -> bool:
+    """Arrow reads `0000`, which is no year to the rule. In nanoseconds it would not fit."""
+    if times.type == pa.timestamp("ns"):
+        return False
+    return (
+        pc.less(pc.min(times), pa.scalar(date(1, 1, 1), pa.date32()).cast(times.type)).as_py()
+        is True
+    )
+
+
+def _are_seconds(texts: pa.Array, kind: pa.DataType) -> bool:
+    """All may be `2026-01-31 12:00:00`: of that length Arrow takes no other form, and this is cheap to see."""
+    if not pa.types.is_timestamp(kind):
+        return False
+    lengths = pc.min_max(pc.binary_length(texts)).as_py()
+    return bool(lengths["min"] == lengths["max"] == _SECONDS_LENGTH)
 
 
 def coerce(value: Any, kind: pa.DataType) -> Any:

@@ -188,7 +188,7 @@ class Binder:
 
     def volatile_names(self) -> frozenset[str]:
         """Names of scalar functions that may answer differently each time, lower case."""
-        return self._function_names("function_type = 'scalar' AND stability <> 'CONSISTENT'")
+        return self._function_names("function_type = 'scalar' AND stability = 'VOLATILE'")
 
     def _function_names(self, condition: str) -> frozenset[str]:
         """Asked once: listing all functions takes as long as planning a query."""

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from stream_magic.core.change import SEQ
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column, Map, Op, Parted, Stack
+from stream_magic.planner.logical import SEVERAL, Column, Map, Op, Parted, Stack
 from stream_magic.planner.over import first_of_each
 from stream_magic.planner.window_sql import windows
 from stream_magic.planner.windows import WindowCall, bucket
@@ -50,13 +50,17 @@ class WindowAssigner:
         del node
         time, start, end = self._ends(call, op)
         first = _parse(bucket(time.name, call.sizes[0], time.type, call.shift))
-        last = _parse(f"{bucket(time.name, call.sizes[0], time.type, call.shift)} + {call.sizes[0]}")
+        last = _parse(
+            f"{bucket(time.name, call.sizes[0], time.type, call.shift)} + {call.sizes[0]}"
+        )
         return _extended(op, [(start, first), (end, last)], checked=end)
 
     def _listed(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
         """HOP and CUMULATE: a row is in several windows."""
         del node
         time, start, end = self._ends(call, op)
+        if call.function == "cumulate" and start.window:
+            start.window = SEVERAL
         listed_sql, start_sql, end_sql = windows(call, time.name, time.type)
         pair = [(start, start_sql), (end, end_sql)]
         listed = f"CASE WHEN {time.name} IS NULL THEN [NULL] ELSE {listed_sql} END"
@@ -88,7 +92,10 @@ class WindowAssigner:
         fresh = f"SELECT *, CASE WHEN lag({t}) OVER ({part}ORDER BY {t}) + {gap} < {t} THEN 1 ELSE 0 END AS _f FROM _sm_i0"
         numbered = f"SELECT *, sum(_f) OVER ({part}ORDER BY {t}) AS _s FROM ({fresh})"
         kind = call.shown[1][-1]
-        start, end = self._ctx.names.new("window_start", kind), self._ctx.names.new("window_end", kind)
+        start, end = (
+            self._ctx.names.new("window_start", kind),
+            self._ctx.names.new("window_end", kind),
+        )
         items = [
             (start, f"CAST(min({t}) OVER ({inner_part}) AS {kind})"),
             (end, f"CAST(max({t}) OVER ({inner_part}) + {gap} AS {kind})"),
@@ -106,11 +113,16 @@ class WindowAssigner:
         size = call.sizes[-1]
         slide = call.sizes[0]
         numbered = f"(SELECT *, row_number() OVER ({part}ORDER BY {SEQ}) - 1 AS _r FROM _sm_i0)"
-        first = f"greatest(0, ((_r - {size}) // {slide} + 1) * {slide})"
-        opened = f"(SELECT *, unnest(range(({first})::BIGINT, _r + 1, {slide})) AS _w FROM {numbered})"
-        start, end = self._ctx.names.new("window_start", "BIGINT"), self._ctx.names.new("window_end", "BIGINT")
+        first = f"(floor((_r - {size}) / {slide})::BIGINT + 1) * {slide}"
+        opened = f"(SELECT *, unnest(range({first}, _r + 1, {slide})) AS _w FROM {numbered})"
+        start, end = (
+            self._ctx.names.new("window_start", "BIGINT"),
+            self._ctx.names.new("window_end", "BIGINT"),
+        )
         items = [(start, "_w"), (end, f"_w + {size}")]
-        return self._parted(op, keys, items, f"FROM {opened}", "rows counted by key", by_arrival=True)
+        return self._parted(
+            op, keys, items, f"FROM {opened}", "rows counted by key", by_arrival=True
+        )
 
     def _parted(
         self, op: Op, keys: list[Column], items: list[tuple[Column, str]], body: str, rule: str, *, by_arrival: bool = False
@@ -143,7 +155,9 @@ class WindowAssigner:
         for image, sign in (("before", -1), ("after", 1)):
             row = _labelled(op, image)
             given = [ctx.names.like(c) for c in columns]
-            fields = [exp.Dot.build([row.ref, exp.to_identifier(c.label, quoted=True)]) for c in columns]
+            fields = [
+                exp.Dot.build([row.ref, exp.to_identifier(c.label, quoted=True)]) for c in columns
+            ]
             parts.append(
                 Map(given, True, has_order=False, input=op, items=list(zip(given, fields, strict=True)), sign=sign,
                     where=[exp.Not(this=exp.Is(this=row.ref, expression=exp.null()))])

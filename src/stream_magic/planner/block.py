@@ -17,7 +17,17 @@ from stream_magic.planner.context import Context, Cte, Ctes, Result
 from stream_magic.planner.from_clause import FromClause
 from stream_magic.planner.grouping import Grouper
 from stream_magic.planner.joins import extended, is_plain
-from stream_magic.planner.logical import Column, Given, Group, Map, Op, Product, Scan, conjuncts
+from stream_magic.planner.logical import (
+    SEVERAL,
+    Column,
+    Given,
+    Group,
+    Map,
+    Op,
+    Product,
+    Scan,
+    conjuncts,
+)
 from stream_magic.planner.over import add_windows, first_of_each, top
 from stream_magic.planner.scope import OUTER, Item, Scope, resolve_all
 from stream_magic.planner.sets import combine
@@ -38,7 +48,9 @@ class Blocks:
     ) -> Result:  # fmt: skip
         """A SELECT, a set operation or VALUES."""
         while isinstance(query, exp.Subquery | exp.Paren):
-            if isinstance(query, exp.Subquery) and any(query.args.get(c) for c in ("order", "limit", "offset", "with_")):
+            if isinstance(query, exp.Subquery) and any(
+                query.args.get(c) for c in ("order", "limit", "offset", "with_")
+            ):
                 break
             query = query.this
         ctes = self._with(query, ctes)
@@ -74,7 +86,7 @@ class Blocks:
         columns = [self.ctx.names.like(c) for c in known.columns]
         ends = {c.name: n.name for c, n in zip(known.columns, columns, strict=True)}
         for c in columns:
-            c.window = ends.get(c.window, "")
+            c.window = c.window if c.window == SEVERAL else ends.get(c.window, "")
         op = known.op
         renamed = Map(
             list(columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op,
@@ -96,7 +108,7 @@ class Blocks:
     def values(self, node: exp.Values) -> Given:
         bare = node.copy()
         bare.set("alias", None)
-        select = exp.select("*").from_(exp.Subquery(this=bare) if False else bare)
+        select = exp.select("*").from_(bare)
         bound = self.ctx.bind(select, [])
         columns = [self.ctx.names.new(n, t) for n, t in zip(bound.names, bound.types, strict=True)]
         return Given(columns, select=select)
@@ -111,7 +123,9 @@ class Blocks:
         subqueries = Subqueries(self, scope, ctes)
         left: list[exp.Expr] = []
         for part in conjuncts(node):
-            op, rest = subqueries.conjunct(op, part, lambda n: self._with_aliases(n, scope, aliases or {}))
+            op, rest = subqueries.conjunct(
+                op, part, lambda n: self._with_aliases(n, scope, aliases or {})
+            )
             left += rest
         return op, left
 
@@ -120,7 +134,11 @@ class Blocks:
     ) -> Op:  # fmt: skip
         """A LATERAL that gives one row for each row: its columns beside it."""
         if condition is not None and kind == "LEFT":
-            raise self.ctx.refuse("SM3059", "LEFT JOIN LATERAL with a condition is not supported yet", "put the condition inside")
+            raise self.ctx.refuse(
+                "SM3059",
+                "LEFT JOIN LATERAL with a condition is not supported yet",
+                "put the condition inside",
+            )
         op, values = Subqueries(self, scope, ctes).one_row(op, result)
         made = [(self.ctx.names.like(c), v) for c, v in zip(result.columns, values, strict=True)]
         item.columns = [c for c, _ in made]
@@ -142,8 +160,17 @@ class Blocks:
 
     def _unknown(self, column: exp.Column) -> exp.Expr:
         if column.name.lower() == "rowid":
-            raise self.ctx.refuse("SM3053", "rows of a stream have no rowid", "use a key of the rows themselves", column)
-        if len(column.parts) == 1 and not column.this.quoted and column.name.lower().startswith(("current_", "local")):
+            raise self.ctx.refuse(
+                "SM3053",
+                "rows of a stream have no rowid",
+                "use a key of the rows themselves",
+                column,
+            )
+        if (
+            len(column.parts) == 1
+            and not column.this.quoted
+            and column.name.lower().startswith(("current_", "local"))
+        ):
             return column
         raise self.ctx.refuse(
             "SM3051", f"{column.sql('duckdb')} is a whole row here",
@@ -173,15 +200,25 @@ class Blocks:
             if isinstance(key.this, exp.Literal):
                 key.set("this", result.columns[int(key.this.this) - 1].ref)
             else:
-                key.set("this", resolve_all(key.this, scope, lambda c: by_label[c.name.lower()].ref))
+                key.set(
+                    "this", resolve_all(key.this, scope, lambda c: by_label[c.name.lower()].ref)
+                )
             order.append(key)
         op, names = top(
-            self.ctx, result.op, order, result.columns, *_limits(limit, offset), [], is_percent=_is_percent(limit)
+            self.ctx,
+            result.op,
+            order,
+            result.columns,
+            *_limits(limit, offset),
+            [],
+            is_percent=_is_percent(limit),
         )
         return Result(op, [names[c.name] for c in result.columns])
 
 
-def _limits(limit: exp.Expr | None, offset: exp.Expr | None) -> tuple[exp.Expr | None, exp.Expr | None]:
+def _limits(
+    limit: exp.Expr | None, offset: exp.Expr | None
+) -> tuple[exp.Expr | None, exp.Expr | None]:
     return (
         limit.expression if limit is not None else None,
         offset.expression if offset is not None else None,
@@ -196,7 +233,9 @@ def _is_percent(limit: exp.Expr | None) -> bool:
 class _Block:
     """One SELECT."""
 
-    def __init__(self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None, emit: Emit) -> None:
+    def __init__(
+        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None, emit: Emit
+    ) -> None:
         self._blocks = blocks
         self._ctx = blocks.ctx
         self._select = select
@@ -213,7 +252,9 @@ class _Block:
         clause = FromClause(self._blocks, select, self._ctes, self._parent)
         op = clause.read()
         self._scope = scope = clause.scope
-        self._aliases = {e.alias.lower(): e.this for e in select.expressions if isinstance(e, exp.Alias)}
+        self._aliases = {
+            e.alias.lower(): e.this for e in select.expressions if isinstance(e, exp.Alias)
+        }
         where = select.args.get("where")
         if where is not None:
             op = self._filter(op, where.this)
@@ -222,11 +263,16 @@ class _Block:
         items = self._items()
         subqueries = Subqueries(self._blocks, scope, self._ctes)
         resolved = [(n, self._resolve(e)) for n, e in items]
-        order, ordered_all = self._order(resolved)
+        order = self._order(resolved)
         having = self._optional("having")
         qualify = self._optional("qualify")
         expressions = [*(e for _, e in resolved), *having, *qualify, *(o.this for o in order)]
-        distinct_on = [self._resolve(self._position(e, resolved)) if not isinstance(e, exp.Literal) else self._position(e, resolved) for e in self._distinct_on()]
+        distinct_on = [
+            self._resolve(self._position(e, resolved))
+            if not isinstance(e, exp.Literal)
+            else self._position(e, resolved)
+            for e in self._distinct_on()
+        ]
         expressions += distinct_on
         expressions = [self._named_windows(e) for e in expressions]
         links = [c for c, _ in self._links]
@@ -246,12 +292,21 @@ class _Block:
             expressions = made
         op, expressions = self._windowed(op, expressions, row, links)
         n, h, q, o = len(resolved), len(having), len(qualify), len(order)
-        outputs, havings, qualifies = expressions[:n], expressions[n : n + h], expressions[n + h : n + h + q]
-        sorts = [_resorted(s, e) for s, e in zip(order, expressions[n + h + q : n + h + q + o], strict=True)]
+        outputs, havings, qualifies = (
+            expressions[:n],
+            expressions[n : n + h],
+            expressions[n + h : n + h + q],
+        )
+        sorts = [
+            _resorted(s, e)
+            for s, e in zip(order, expressions[n + h + q : n + h + q + o], strict=True)
+        ]
         ons = expressions[n + h + q + o :]
         if havings or qualifies:
             op = _filtered(op, [c for e in (*havings, *qualifies) for c in conjuncts(e)])
-        return self._finish(op, [n for n, _ in resolved], outputs, sorts, ons, links, keys, is_grouped, empty)
+        return self._finish(
+            op, [n for n, _ in resolved], outputs, sorts, ons, links, keys, is_grouped, empty
+        )
 
     # --- pieces ----------------------------------------------------------------------------------
 
@@ -260,7 +315,11 @@ class _Block:
             "sample": ("SM3006", "SAMPLE", "filter by a hash: WHERE hash(id) % 100 < 10"),
             "connect": ("SM3008", "CONNECT BY", "there is no streaming form"),
             "match": ("SM3009", "MATCH_RECOGNIZE", "it comes with a later version"),
-            "pivots": ("SM3007", "PIVOT", "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')"),
+            "pivots": (
+                "SM3007",
+                "PIVOT",
+                "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')",
+            ),
         }
         allowed = {"expressions", "from_", "joins", "where", "group", "having", "with_", "distinct", "qualify",
                    "order", "limit", "offset", "windows", "kind", "hint", "operation_modifiers"}  # fmt: skip
@@ -297,9 +356,10 @@ class _Block:
         if not any(c.meta.get(OUTER) for c in resolved.find_all(exp.Column)):
             return False
         select = self._select
-        if any(select.args.get(c) for c in ("group", "having", "distinct", "limit", "offset", "qualify")) or any(
-            any(self._ctx.finder.find(e)) or e.find(exp.Window) for e in select.expressions
-        ):
+        if any(
+            select.args.get(c)
+            for c in ("group", "having", "distinct", "limit", "offset", "qualify")
+        ) or any(any(self._ctx.finder.find(e)) or e.find(exp.Window) for e in select.expressions):
             raise self._ctx.refuse(
                 "SM3059", "this subquery depends on the row around it by more than equalities",
                 "write it as a join with GROUP BY", part,
@@ -318,7 +378,8 @@ class _Block:
         star = item.this if isinstance(item, exp.Column) and item.is_star else item
         if isinstance(star, exp.Star):
             return self._star(item, star)
-        if item.find(exp.Columns) is not None or any(isinstance(s, exp.Star) and not isinstance(s.parent, exp.Count) for s in item.find_all(exp.Star)):
+        stars = [s for s in item.find_all(exp.Star) if not isinstance(s.parent, exp.Count)]
+        if item.find(exp.Columns) is not None or stars:
             return self._columns_expression(item)
         return [(self._label(item), unaliased(item))]
 
@@ -337,7 +398,9 @@ class _Block:
             columns = [replace(c, name=c.label) for c in self._scope.columns()]
             seen: dict[str, Column] = {c.name.lower(): c for c in columns}
             select = exp.select(item.copy()).from_("_sm_row")
-            return self._ctx.binder.columns(select.sql("duckdb"), [self._ctx.row(list(seen.values()))]).names[0]
+            return self._ctx.binder.columns(
+                select.sql("duckdb"), [self._ctx.row(list(seen.values()))]
+            ).names[0]
         except duckdb.Error:
             return item.sql("duckdb").lower()
 
@@ -352,17 +415,24 @@ class _Block:
         changed = {e.alias.lower(): e.this for e in star.args.get("replace") or []}
         renamed = {e.this.name.lower(): e.alias for e in star.args.get("rename") or []}
         return [
-            (renamed.get(n.lower(), n), changed.get(n.lower(), e)) for n, e in shown if n.lower() not in left
+            (renamed.get(n.lower(), n), changed.get(n.lower(), e))
+            for n, e in shown
+            if n.lower() not in left
         ]
 
-    def _fields(self, item: exp.Column) -> list[tuple[str, exp.Expr]]:
+    def _fields(self, item: exp.Expr) -> list[tuple[str, exp.Expr]]:
         """`after.*` of a STRUCT."""
-        row = self._scope.resolve(list(item.parts)[:-1])
+        parts = list(item.parts) if isinstance(item, exp.Column) else []
+        row = self._scope.resolve(parts[:-1]) if parts else None
         if row is None:
-            raise self._ctx.refuse("SM3011", "this * stands for nothing here", "name the columns", item)
+            raise self._ctx.refuse(
+                "SM3011", "this * stands for nothing here", "name the columns", item
+            )
         kind = self._ctx.types([row], self._scope.columns())[0]
         bound = self._ctx.binder.columns(f"SELECT unnest(CAST(NULL AS {kind})) LIMIT 0")
-        return [(n, exp.Dot.build([row.copy(), exp.to_identifier(n, quoted=True)])) for n in bound.names]
+        return [
+            (n, exp.Dot.build([row.copy(), exp.to_identifier(n, quoted=True)])) for n in bound.names
+        ]
 
     def _columns_expression(self, item: exp.Expr) -> list[tuple[str, exp.Expr]]:
         """`min(COLUMNS('x.*'))`: once for each column that is meant."""
@@ -380,9 +450,13 @@ class _Block:
             whole = exp.select(item.copy()).from_("_sm_row")
             labels = self._ctx.binder.columns(whole.sql("duckdb"), tables).names
         except duckdb.Error as e:
-            raise self._ctx.refuse("SM3011", f"COLUMNS(...): {explained(e)}", "name the columns", item) from None
+            raise self._ctx.refuse(
+                "SM3011", f"COLUMNS(...): {explained(e)}", "name the columns", item
+            ) from None
         if len(labels) != len(names):
-            raise self._ctx.refuse("SM3011", "two COLUMNS(...) in one expression", "name the columns", item)
+            raise self._ctx.refuse(
+                "SM3011", "two COLUMNS(...) in one expression", "name the columns", item
+            )
         found = []
         for name, label in zip(names, labels, strict=True):
             copied = unaliased(item).copy()
@@ -400,28 +474,37 @@ class _Block:
             return next(c for c in self._scope.columns() if c.name == e.name)
         return Column("", "", self._ctx.types([e], self._scope.columns())[0])
 
-    def _order(self, items: list[tuple[str, exp.Expr]]) -> tuple[list[exp.Ordered], bool]:
+    def _order(self, items: list[tuple[str, exp.Expr]]) -> list[exp.Ordered]:
         """ORDER BY, where it decides which rows there are: before LIMIT and DISTINCT ON."""
         node = self._select.args.get("order")
-        limited = any(self._select.args.get(c) is not None for c in ("limit", "offset")) or self._distinct_on()
+        limited = (
+            any(self._select.args.get(c) is not None for c in ("limit", "offset"))
+            or self._distinct_on()
+        )
         if node is None or not limited:
-            return [], False
+            return []
         aliases = {n.lower(): e for n, e in items}
         found: list[exp.Ordered] = []
         for o in node.expressions:
             copied = o.copy()
             key = copied.this
-            if isinstance(key, exp.Var | exp.Column) and key.name.upper() == "ALL" and "all" not in aliases:
+            if (
+                isinstance(key, exp.Var | exp.Column)
+                and key.name.upper() == "ALL"
+                and "all" not in aliases
+            ):
                 found += [exp.Ordered(this=e.copy(), desc=o.args.get("desc"), nulls_first=o.args.get("nulls_first")) for _, e in items]  # fmt: skip
                 continue
             if isinstance(key, exp.Literal) and not key.is_string:
                 copied.set("this", items[int(key.this) - 1][1].copy())
-            elif isinstance(key, exp.Column) and len(key.parts) == 1 and key.name.lower() in aliases:
+            elif (
+                isinstance(key, exp.Column) and len(key.parts) == 1 and key.name.lower() in aliases
+            ):
                 copied.set("this", aliases[key.name.lower()].copy())
             else:
                 copied.set("this", self._resolve(key))
             found.append(copied)
-        return found, True
+        return found
 
     def _distinct_on(self) -> list[exp.Expr]:
         distinct = self._select.args.get("distinct")
@@ -485,16 +568,33 @@ class _Block:
     ) -> tuple[Op, list[exp.Expr], list[Column], tuple[str, ...] | None]:  # fmt: skip
         group = self._select.args.get("group")
         resolved = self._resolved_group(group, items) if group is not None else None
-        plain = [e for (_, e), x in zip(items, expressions, strict=False) if not any(self._ctx.finder.find(x)) and not isinstance(x, exp.Literal)]
+        plain = [
+            e
+            for (_, e), x in zip(items, expressions, strict=False)
+            if not any(self._ctx.finder.find(x)) and not isinstance(x, exp.Literal)
+        ]
         grouper = Grouper(
-            self._ctx, op, resolved, expressions, columns=row, links=links, emit=self._emit, all_keys=plain
+            self._ctx,
+            op,
+            resolved,
+            expressions,
+            columns=row,
+            links=links,
+            emit=self._emit,
+            all_keys=plain,
         )
         grouped = grouper.run()
-        if resolved is not None and not grouped.keys and not resolved.find(exp.GroupingSets, exp.Rollup, exp.Cube):
+        if (
+            resolved is not None
+            and not grouped.keys
+            and not resolved.find(exp.GroupingSets, exp.Rollup, exp.Cube)
+        ):
             raise self._ctx.refuse(
                 "SM3048", "GROUP BY a constant makes no groups", "leave GROUP BY out, or group by a column", group
             )  # fmt: skip
-        self._links = [(new, outer) for new, (_, outer) in zip(grouped.links, self._links, strict=True)]
+        self._links = [
+            (new, outer) for new, (_, outer) in zip(grouped.links, self._links, strict=True)
+        ]
         subqueries = Subqueries(self._blocks, Scope(parent=None), self._ctes)
         made = []
         op = grouped.op
@@ -506,7 +606,9 @@ class _Block:
         detail = [k for k, c in grouped.keys.items() if not c.window]
         for text, c in grouped.keys.items():
             c.label = shown.get(text, c.label)
-        self._ctx.details.append("by " + ", ".join(self._shown_key(k) for k in detail) if detail else "aggregate")
+        self._ctx.details.append(
+            "by " + ", ".join(self._shown_key(k) for k in detail) if detail else "aggregate"
+        )
         return op, made, grouped.links, key_names if len(key_names) == len(grouped.keys) else None
 
     def _shown_key(self, text: str) -> str:
@@ -524,7 +626,11 @@ class _Block:
             if isinstance(e, exp.Literal) and not e.is_string:
                 return items[int(e.this) - 1][1].copy()
             resolved = self._resolve(e)
-            return resolved.this if isinstance(resolved, exp.Paren) and not isinstance(e, exp.Paren) else resolved
+            return (
+                resolved.this
+                if isinstance(resolved, exp.Paren) and not isinstance(e, exp.Paren)
+                else resolved
+            )
 
         copied = group.copy()
         copied.set("expressions", [change(e) for e in group.expressions])
@@ -567,12 +673,22 @@ class _Block:
         for n, e, t in zip(names, outputs, types, strict=True):
             source = known.get(e.name) if isinstance(e, exp.Column) else None
             columns.append(ctx.names.like(source, n) if source is not None else ctx.names.new(n, t))
-        renamed = {e.name: c.name for e, c in zip(outputs, columns, strict=True) if isinstance(e, exp.Column)}
-        kept_ends = [known[c.window] for c in columns if c.window and c.window not in renamed and c.window in known]
+        renamed = {
+            e.name: c.name
+            for e, c in zip(outputs, columns, strict=True)
+            if isinstance(e, exp.Column)
+        }
+        kept_ends = [
+            known[c.window]
+            for c in columns
+            if c.window and c.window not in renamed and c.window in known
+        ]
         inner = [known[n] for n in sorted(self._inner_names()) if n in known]
         carried = {c.name: ctx.names.like(c) for c in dict.fromkeys([*kept_ends, *links, *inner])}
         for c in [*columns, *carried.values()]:
-            c.window = renamed.get(c.window) or (carried[c.window].name if c.window in carried else "")
+            c.window = (SEVERAL if c.window == SEVERAL else renamed.get(c.window)) or (
+                carried[c.window].name if c.window in carried else ""
+            )
         items: list[tuple[Column, exp.Expr]] = [
             *zip(columns, outputs, strict=True), *((c, known[n].ref) for n, c in carried.items())
         ]  # fmt: skip
@@ -591,25 +707,54 @@ class _Block:
         sorts = [_resorted(s, places[s.this.sql("duckdb")].ref) for s in sorts]
         residual = [_renamed_inner(r, carried) for r in self._residual]
         result = Result(op, columns, keys, self._links, residual)
-        result.is_single = is_grouped and not self._select.args.get("group") and not self._select.args.get("having") and not self._select.args.get("qualify")
+        result.is_single = (
+            is_grouped
+            and not self._select.args.get("group")
+            and not self._select.args.get("having")
+            and not self._select.args.get("qualify")
+        )
         if result.is_single:
             result.empty = {c.name: e for c, e in zip(columns, empty, strict=True)}
         distinct = select.args.get("distinct")
         if ons:
-            op = self._with(result, first_of_each(ctx, op, [*new_links, *(places[e.sql("duckdb")] for e in ons)], sorts, by_arrival=not sorts and op.has_order), op)
+            op = self._with(
+                result,
+                first_of_each(
+                    ctx,
+                    op,
+                    [*new_links, *(places[e.sql("duckdb")] for e in ons)],
+                    sorts,
+                    by_arrival=not sorts and op.has_order,
+                ),
+                op,
+            )
         elif distinct is not None:
             op = self._distinct(result, op)
         limit, offset = select.args.get("limit"), select.args.get("offset")
         if limit is not None or offset is not None:
-            resort = [_resorted(s, _renamed(s.this.copy(), self._moved)) for s in sorts] if (ons or distinct is not None) else sorts
-            made, _ = top(ctx, op, resort, result.columns, *_limits(limit, offset), [c for c, _ in result.links], is_percent=_is_percent(limit))
+            resort = (
+                [_resorted(s, _renamed(s.this.copy(), self._moved)) for s in sorts]
+                if (ons or distinct is not None)
+                else sorts
+            )
+            made, _ = top(
+                ctx,
+                op,
+                resort,
+                result.columns,
+                *_limits(limit, offset),
+                [c for c, _ in result.links],
+                is_percent=_is_percent(limit),
+            )
             op = self._with(result, made, op)
             result.is_single = False
         result.op = op
         return result
 
     def _inner_names(self) -> set[str]:
-        return {c.name for r in self._residual for c in r.find_all(exp.Column) if not c.meta.get(OUTER)}
+        return {
+            c.name for r in self._residual for c in r.find_all(exp.Column) if not c.meta.get(OUTER)
+        }
 
     def _with(self, result: Result, op: Op, before: Op) -> Op:
         """The result's columns under the names that an operation over the whole row gives them."""
@@ -623,7 +768,13 @@ class _Block:
         shown = [*result.columns, *(c for c, _ in result.links)]
         pairs = [(ctx.names.like(c), c) for c in dict.fromkeys(shown)]
         group = Group(
-            [n for n, _ in pairs], True, has_order=False, lateness_us=op.lateness_us, input=op, keys=pairs, calls=[]
+            [n for n, _ in pairs],
+            True,
+            has_order=False,
+            lateness_us=op.lateness_us,
+            input=op,
+            keys=pairs,
+            calls=[],
         )
         self._moved = {c.name: n for n, c in pairs}
         result.columns = [self._moved[c.name] for c in result.columns]

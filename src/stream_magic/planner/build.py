@@ -18,8 +18,9 @@ from stream_magic.language.catalog import Catalog
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
 from stream_magic.planner.block import Blocks
+from stream_magic.planner.bounds import bound_join
 from stream_magic.planner.context import Context, Result
-from stream_magic.planner.logical import Group, Map, Op, Scan, walk
+from stream_magic.planner.logical import Group, Map, Op, Product, Scan, walk
 from stream_magic.planner.lower import Lowering
 from stream_magic.planner.nodes import Compute, Plan
 from stream_magic.planner.references import find_references
@@ -54,6 +55,9 @@ def _build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
     if not any(r.kind != "cache" for r in found.relations.values()):
         _refuse_streamless(ctx)
     result = Blocks(ctx).query(query.ast, {}, emit=query.emit or "changes")
+    for op in walk(result.op):
+        if isinstance(op, Product):
+            bound_join(ctx, op)
     _refuse_volatile(ctx, result.op)
     _check_emit(ctx, result.op)
     root = Lowering(ctx).plan(result.op, result.columns, bound.names)
@@ -86,7 +90,7 @@ def _plan(ctx: Context, result: Result, root: Compute, bound: Columns) -> Plan:
     )  # fmt: skip
 
 
-def _mode(is_changelog: bool, keys: tuple[str, ...] | None) -> FeedMode:  # noqa: FBT001
+def _mode(is_changelog: bool, keys: tuple[str, ...] | None) -> FeedMode:
     if not is_changelog:
         return "append"
     return "single" if keys == () else "keyed"
@@ -123,7 +127,9 @@ def _refuse_volatile(ctx: Context, op: Op) -> None:
     for at in walk(op):
         if isinstance(at, Map) and at.input.is_changelog:
             expressions = [*(e for _, e in at.items), *at.where]
-            ctx.volatile.refuse(expressions, ctx.text, "a row that is taken back would not be found")
+            ctx.volatile.refuse(
+                expressions, ctx.text, "a row that is taken back would not be found"
+            )
 
 
 def _check_emit(ctx: Context, op: Op) -> None:
@@ -154,8 +160,10 @@ def _check_types(ctx: Context, root: Compute, bound: Columns) -> None:
 
 def _warn(ctx: Context, op: Op) -> None:
     for at in walk(op):
-        if isinstance(at, Group) and at.end is None and any(
-            c.label in ("window_start", "window_end") for _, c in at.keys
+        if (
+            isinstance(at, Group)
+            and at.end is None
+            and any(c.label in ("window_start", "window_end") for _, c in at.keys)
         ):
             ctx.warnings.append(
                 "its windows never close, so its state grows for ever: GROUP BY window_end, "

@@ -87,7 +87,9 @@ class Context:
         labels = {c.name: c.label for c in columns}
 
         def named(n: exp.Expr) -> exp.Expr:
-            return exp.column(labels[n.name]) if isinstance(n, exp.Column) and n.name in labels else n
+            return (
+                exp.column(labels[n.name]) if isinstance(n, exp.Column) and n.name in labels else n
+            )
 
         return str(node.copy().transform(named).sql("duckdb"))
 

@@ -9,7 +9,7 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.joins import join
-from stream_magic.planner.logical import Column, Given, Map, Op, Scan
+from stream_magic.planner.logical import Column, Given, Map, Op
 from stream_magic.planner.references import PLACE, table_name
 from stream_magic.planner.scope import Item, Scope
 from stream_magic.planner.windows import WindowCall
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class FromClause:
     """Reads the FROM clause of one SELECT: gives an operation and fills a scope."""
 
-    def __init__(self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None) -> None:
+    def __init__(
+        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None
+    ) -> None:
         self._blocks = blocks
         self._ctx = blocks.ctx
         self._select = select
@@ -50,7 +52,9 @@ class FromClause:
     # --- items -----------------------------------------------------------------------------------
 
     def _add(self, node: exp.Expr, j: exp.Join | None) -> None:
-        if isinstance(node, exp.Unnest) or (isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)):
+        if isinstance(node, exp.Unnest) or (
+            isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)
+        ):
             self._unnest(node, j)
             return
         cache = self._cache_of(node)
@@ -75,15 +79,24 @@ class FromClause:
                 self._laterals[id(item)] = result
             return result.op, item, result.links
         if isinstance(inner, exp.Values):
-            op = self._blocks.values(inner)
+            op: Op = self._blocks.values(inner)
             return op, self._named(node, op.columns, inner.alias or "valueslist"), []
         if not isinstance(inner, exp.Table):
-            raise self._ctx.refuse("SM3012", f"{type(inner).__name__.upper()} in FROM has no incremental rule", "", node)
+            raise self._ctx.refuse(
+                "SM3012",
+                f"{type(inner).__name__.upper()} in FROM has no incremental rule",
+                "",
+                node,
+            )
         self._check_item(inner)
         place = inner.meta.get(PLACE)
         if place is not None:
             op = self._window(self._ctx.found.windows[place], inner)
-            return op, self._named(inner, op.columns, inner.alias or self._ctx.found.windows[place].name), []
+            return (
+                op,
+                self._named(inner, op.columns, inner.alias or self._ctx.found.windows[place].name),
+                [],
+            )
         name = table_name(inner)
         if name.lower() in self._ctes:
             result = self._blocks.cte(name.lower(), self._ctes)
@@ -105,12 +118,18 @@ class FromClause:
                     "pivots": "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')",
                     "version": "write ASOF JOIN p ON p.key = o.key AND o.ts >= p.ts",
                 }.get(clause, "leave it out")
-                raise self._ctx.refuse(code, f"{what} is not supported in a continuous query yet", hint, table)
+                raise self._ctx.refuse(
+                    code, f"{what} is not supported in a continuous query yet", hint, table
+                )
 
     def _named(self, node: exp.Expr, columns: list[Column], alias: str) -> Item:
         """The columns under the names that the alias gives them."""
         given = node.args.get("alias")
-        renamed = [c.name for c in given.args.get("columns") or []] if isinstance(given, exp.TableAlias) else []
+        renamed = (
+            [c.name for c in given.args.get("columns") or []]
+            if isinstance(given, exp.TableAlias)
+            else []
+        )
         for column, label in zip(columns, renamed, strict=False):
             column.label = label
         return Item(alias, list(columns))
@@ -122,7 +141,10 @@ class FromClause:
                 "SM3012", "an outer join of brackets is not supported yet", "write the inner join as a subquery: LEFT JOIN (SELECT ...) AS q", node
             )  # fmt: skip
         inner = node.this if isinstance(node, exp.Subquery) else node
-        joins = [*(inner.args.get("joins") or []), *(node.args.get("joins") or [] if node is not inner else [])]
+        joins = [
+            *(inner.args.get("joins") or []),
+            *(node.args.get("joins") or [] if node is not inner else []),
+        ]
         bare = inner.copy()
         bare.set("joins", None)
         bare.meta.update(inner.meta)
@@ -141,7 +163,9 @@ class FromClause:
 
     # --- joins -----------------------------------------------------------------------------------
 
-    def _join(self, op: Op, item: Item, j: exp.Join | None, links: list[tuple[Column, exp.Expr]]) -> None:
+    def _join(
+        self, op: Op, item: Item, j: exp.Join | None, links: list[tuple[Column, exp.Expr]]
+    ) -> None:
         if self._op is None:
             if j is not None and self._waiting:
                 self._after_caches(op, item, j)
@@ -154,7 +178,9 @@ class FromClause:
         condition = self._condition(item, j)
         result = self._laterals.get(id(item))
         if result is not None and result.is_single and kind in ("INNER", "LEFT"):
-            self._op = self._blocks.beside(self._op, result, self.scope, item, condition, kind, self._ctes)
+            self._op = self._blocks.beside(
+                self._op, result, self.scope, item, condition, kind, self._ctes
+            )
             return
         for inner, outer in links:
             equal = exp.EQ(this=outer.copy(), expression=inner.ref)
@@ -167,10 +193,14 @@ class FromClause:
     def _kind(self, j: exp.Join) -> str:
         side, kind, method = (str(x).upper() for x in (j.side, j.kind, j.method))
         if "POSITIONAL" in (method, kind):
-            raise self._ctx.refuse("SM3018", "POSITIONAL JOIN has no incremental rule", "join by key", j)
+            raise self._ctx.refuse(
+                "SM3018", "POSITIONAL JOIN has no incremental rule", "join by key", j
+            )
         if method == "ASOF":
             if side not in ("", "LEFT"):
-                raise self._ctx.refuse("SM3012", f"ASOF {side} JOIN is not supported yet", "write ASOF LEFT JOIN", j)
+                raise self._ctx.refuse(
+                    "SM3012", f"ASOF {side} JOIN is not supported yet", "write ASOF LEFT JOIN", j
+                )
             return f"ASOF {side}".strip()
         if side in ("SEMI", "ANTI") or kind in ("SEMI", "ANTI"):
             return side if side in ("SEMI", "ANTI") else kind
@@ -208,7 +238,9 @@ class FromClause:
             left = scope.resolve([exp.to_identifier(name, quoted=True)])
             right = item.find(name)
             if left is None or right is None:
-                raise self._ctx.refuse("SM3099", f"USING ({name}) stands for no column on both sides", "write ON")
+                raise self._ctx.refuse(
+                    "SM3099", f"USING ({name}) stands for no column on both sides", "write ON"
+                )
             is_last_of_asof = kind.startswith("ASOF") and i == len(names) - 1
             compare = exp.GTE if is_last_of_asof else exp.EQ
             conditions.append(compare(this=left.copy(), expression=right.ref))
@@ -291,7 +323,10 @@ class FromClause:
             args |= {"method": "ASOF", "side": kind.removeprefix("ASOF").strip() or None}
         elif kind == "LEFT":
             args["side"] = kind
-        joined = [(c, exp.column(exp.to_identifier(n, quoted=True), table=alias)) for c, n in zip(item.columns, relation.schema.names, strict=True)]  # fmt: skip
+        joined: list[tuple[Column, exp.Expr]] = [
+            (c, exp.column(exp.to_identifier(n, quoted=True), table=alias))
+            for c, n in zip(item.columns, relation.schema.names, strict=True)
+        ]
         self._ctx.details.append(f"lookup join with {relation.name}")
         shown = [] if kind in ("SEMI", "ANTI") else item.columns
         return Map(
@@ -311,7 +346,12 @@ class FromClause:
         alias = f"_sm_x{self._ctx.names.new('', '').name}"
         resolved = self._blocks.resolve(node, self.scope)
         inner = [f"_u{i}" for i in range(len(columns))]
-        resolved.set("alias", exp.TableAlias(this=exp.to_identifier(alias), columns=[exp.to_identifier(n) for n in inner]))
+        resolved.set(
+            "alias",
+            exp.TableAlias(
+                this=exp.to_identifier(alias), columns=[exp.to_identifier(n) for n in inner]
+            ),
+        )
         item = self._named(node, columns, node.alias or "unnest")
         before = list(self.scope.items)
         side = str(j.side).upper() if j is not None else ""
@@ -321,18 +361,25 @@ class FromClause:
         args: dict[str, object] = {"this": resolved, "on": condition}
         if side == "LEFT":
             args["side"] = "LEFT"
+        joined: list[tuple[Column, exp.Expr]] = [
+            (c, exp.column(n, table=alias)) for c, n in zip(columns, inner, strict=True)
+        ]
         op = self._op
         self._op = Map(
             [*op.columns, *columns], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
             input=op, keeps=True, joins=[exp.Join(**args)],
-            joined=[(c, exp.column(n, table=alias)) for c, n in zip(columns, inner, strict=True)],
+            joined=joined,
         )  # fmt: skip
 
     def _unnested(self, node: exp.Expr) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names and types of an UNNEST's columns, told by DuckDB."""
         bare = self._blocks.resolve(node, self.scope)
         alias = node.args.get("alias")
-        names = tuple(c.name for c in alias.args.get("columns") or []) if isinstance(alias, exp.TableAlias) else ()
+        names = (
+            tuple(c.name for c in alias.args.get("columns") or [])
+            if isinstance(alias, exp.TableAlias)
+            else ()
+        )
         bare.set("alias", exp.TableAlias(this=exp.to_identifier("_u")))
         select = exp.select("_u.*").from_("_sm_row")
         select.append("joins", exp.Join(this=bare, on=exp.true()))
@@ -345,11 +392,14 @@ class FromClause:
         ctx = self._ctx
         if call.relation is not None:
             if call.relation.kind == "cache":
-                raise ctx.refuse("SM3017", f"{call.relation.name} is a cache: its rows are no events", "read a stream", node)
+                raise ctx.refuse(
+                    "SM3017",
+                    f"{call.relation.name} is a cache: its rows are no events",
+                    "read a stream",
+                    node,
+                )
             op: Op = self._blocks.scan(call.relation)
         else:
             op = self._blocks.cte(call.name.lower(), self._ctes).op
         ctx.details.append(call.detail)
         return self._blocks.windows.apply(call, op, node)
-
-

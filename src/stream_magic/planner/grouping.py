@@ -9,7 +9,7 @@ after:   c7 / c8 AS mean, where c8 > 1
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -18,6 +18,7 @@ from stream_magic.core.change import SEQ
 from stream_magic.language.statements import Emit
 from stream_magic.planner.aggregates import (
     BY_ARRIVAL,
+    UNMERGED,
     UNSETTLED,
     aggregate_core,
     arguments_of,
@@ -25,7 +26,7 @@ from stream_magic.planner.aggregates import (
 )
 from stream_magic.planner.context import Context
 from stream_magic.planner.joins import extended
-from stream_magic.planner.logical import Aggregation, Column, Group, Map, Op, Stack
+from stream_magic.planner.logical import SEVERAL, Aggregation, Column, Group, Map, Op, Stack
 
 
 @dataclass
@@ -87,14 +88,11 @@ class Grouper:
         if group is None:
             return [_Set()]
         if group.args.get("all"):
-            return [_Set([self._key(e) for e in self._all_keys])]
-        parts: list[list[list[str]]] = []
-        for e in group.expressions:
-            parts.append(self._sets_of(e))
-        for clause in ("grouping_sets", "rollup", "cube"):
-            for e in group.args.get(clause) or []:
-                parts.append(self._sets_of(e))
-        crossed = [sum(choice, []) for choice in itertools.product(*parts)]
+            return [_Set(list(dict.fromkeys(self._key(e) for e in self._all_keys)))]
+        clauses = ("grouping_sets", "rollup", "cube")
+        given = [*group.expressions, *(e for c in clauses for e in group.args.get(c) or [])]
+        parts = [self._sets_of(e) for e in given]
+        crossed = [_joined(choice) for choice in itertools.product(*parts)]
         return [_Set(list(dict.fromkeys(k))) for k in crossed]
 
     def _sets_of(self, e: exp.Expr) -> list[list[str]]:
@@ -102,11 +100,11 @@ class Grouper:
             return [s for part in e.expressions for s in self._sets_of(part)]
         if isinstance(e, exp.Rollup):
             units = [self._unit(x) for x in e.expressions]
-            return [sum(units[:n], []) for n in range(len(units), -1, -1)]
+            return [_joined(units[:n]) for n in range(len(units), -1, -1)]
         if isinstance(e, exp.Cube):
             units = [self._unit(x) for x in e.expressions]
             chosen = itertools.product((True, False), repeat=len(units))
-            return [sum((u for u, on in zip(units, c, strict=True) if on), []) for c in chosen]
+            return [_joined(itertools.compress(units, c)) for c in chosen]
         return [self._unit(e)]
 
     def _unit(self, e: exp.Expr) -> list[str]:
@@ -164,7 +162,11 @@ class Grouper:
         if order is not None:
             named = {o.this.name for o in order.expressions}
             if name in BY_ARRIVAL and not is_distinct:
-                ties = [exp.Ordered(this=c.ref, nulls_first=False) for c in self._columns if c.name not in named]
+                ties = [
+                    exp.Ordered(this=c.ref, nulls_first=False)
+                    for c in self._columns
+                    if c.name not in named
+                ]
                 order.set("expressions", [*order.expressions, *ties])
         elif name in BY_ARRIVAL and is_distinct:
             raise self._ctx.refuse(
@@ -182,7 +184,9 @@ class Grouper:
         if goes_by is not None:
             text = core.sql("duckdb")
             sql = sql.replace(text, f"{text[:-1]} {goes_by.sql('duckdb').strip()})", 1)
-        is_mergeable = not is_distinct and order is None and goes_by is None
+        is_mergeable = (
+            not is_distinct and order is None and goes_by is None and name not in UNMERGED
+        )
         return Aggregation(column, exp.Var(this=sql), is_mergeable, shown)
 
     def _refuse(self, name: str, core: exp.Expr, node: exp.Expr) -> None:
@@ -205,7 +209,10 @@ class Grouper:
         end = self._closing_end(before, [before_keys[k] for k in chosen.keys])
         keys = {k: ctx.names.like(before_keys[k]) for k in chosen.keys}
         links = [ctx.names.like(c) for c in self._links]
-        pairs = [*((keys[k], before_keys[k]) for k in chosen.keys), *zip(links, self._links, strict=True)]
+        pairs = [
+            *((keys[k], before_keys[k]) for k in chosen.keys),
+            *zip(links, self._links, strict=True),
+        ]
         is_closing = self._emit == "close" and end is not None
         group = Group(
             [*(c for c, _ in pairs), *(c.column for c in calls)], not is_closing, has_order=False,
@@ -219,6 +226,11 @@ class Grouper:
         if not before.has_watermark or before.is_changelog:
             return None
         known = {c.name: c for c in before.columns}
+        if any(k.window == SEVERAL for k in keys) and not any(k.window == k.name for k in keys):
+            raise self._ctx.refuse(
+                "SM3060", "windows of CUMULATE that begin together end one after the other",
+                "write GROUP BY window_start, window_end", self._group,
+            )  # fmt: skip
         return next((known[k.window] for k in keys if k.window in known), None)
 
     def _several(
@@ -232,15 +244,23 @@ class Grouper:
         marks = {g.sql("duckdb"): ctx.names.new(g.sql("duckdb"), "BIGINT") for g in wanted}
         parts: list[Op] = []
         for chosen in sets:
-            renamed = [Aggregation(ctx.names.like(c.column), c.call, c.is_mergeable, c.shown) for c in calls]
+            renamed = [
+                Aggregation(ctx.names.like(c.column), c.call, c.is_mergeable, c.shown)
+                for c in calls
+            ]
             group, own, own_links = self._one(before, before_keys, renamed, chosen)
             items: list[exp.Expr] = []
             for k, c in keys.items():
-                items.append(own[k].ref if k in own else exp.cast(exp.null(), c.type, dialect="duckdb"))
+                items.append(
+                    own[k].ref if k in own else exp.cast(exp.null(), c.type, dialect="duckdb")
+                )
             items += [c.ref for c in own_links]
             items += [c.column.ref for c in renamed]
             items += [exp.cast(exp.Literal.number(self._bits(g, own)), "BIGINT") for g in {g.sql("duckdb"): g for g in wanted}.values()]  # fmt: skip
-            columns = [ctx.names.like(c) for c in [*keys.values(), *links, *(c.column for c in calls), *marks.values()]]
+            columns = [
+                ctx.names.like(c)
+                for c in [*keys.values(), *links, *(c.column for c in calls), *marks.values()]
+            ]
             parts.append(
                 Map(columns, group.is_changelog, has_order=False, input=group, items=list(zip(columns, items, strict=True)))
             )  # fmt: skip
@@ -258,11 +278,17 @@ class Grouper:
 
     # --- after -----------------------------------------------------------------------------------
 
-    def _after(self, e: exp.Expr, keys: dict[str, Column], groupings: dict[str, Column]) -> exp.Expr:
+    def _after(
+        self, e: exp.Expr, keys: dict[str, Column], groupings: dict[str, Column]
+    ) -> exp.Expr:
         """Keys and aggregates become columns of the grouped result."""
         text = e.sql("duckdb")
         if isinstance(e, exp.Grouping | exp.GroupingId):
-            return groupings[text].ref if text in groupings else exp.cast(exp.Literal.number(0), "BIGINT")
+            return (
+                groupings[text].ref
+                if text in groupings
+                else exp.cast(exp.Literal.number(0), "BIGINT")
+            )
         if text in self._calls:
             return self._calls[text][1].ref
         if text in keys:
@@ -278,8 +304,18 @@ class Grouper:
             if isinstance(value, exp.Expr) and not isinstance(value, exp.Query):
                 e.set(name, self._after(value, keys, groupings))
             elif isinstance(value, list):
-                e.set(name, [self._after(v, keys, groupings) if isinstance(v, exp.Expr) else v for v in value])
+                e.set(
+                    name,
+                    [
+                        self._after(v, keys, groupings) if isinstance(v, exp.Expr) else v
+                        for v in value
+                    ],
+                )
         return e
 
     def _label(self, column: exp.Column) -> str:
         return next((c.label for c in self._op.columns if c.name == column.name), column.name)
+
+
+def _joined(units: Iterable[list[str]]) -> list[str]:
+    return list(itertools.chain.from_iterable(units))

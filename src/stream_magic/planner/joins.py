@@ -13,7 +13,7 @@ from stream_magic.planner.nodes import DELTA
 _PLAIN = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.And, exp.Or, exp.Not, exp.Paren,
     exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Is, exp.Between,
-    exp.Interval, exp.Var, exp.Coalesce, exp.Like,
+    exp.Interval, exp.Var, exp.Neg, exp.Coalesce, exp.Like,
 )  # fmt: skip
 
 
@@ -32,6 +32,9 @@ def join(
     """Joins `right` to `left`.
 
     Args:
+        ctx: of the query.
+        left: what stands before.
+        right: the item that comes to it.
         kind: INNER, LEFT, RIGHT, FULL, SEMI, ANTI, ASOF or ASOF LEFT.
         condition: over column names; None for a cross join.
         node: where that stands in the query.
@@ -71,7 +74,9 @@ def join(
 
 def _has_any(op: Op, names: set[str]) -> bool:
     """A side of it has columns of these names, maybe not shown."""
-    return isinstance(op, Product) and any(c.name in names for leg in op.legs for c in leg.op.columns)
+    return isinstance(op, Product) and any(
+        c.name in names for leg in op.legs for c in leg.op.columns
+    )
 
 
 def _as_product(op: Op, *, is_alone: bool) -> Product:

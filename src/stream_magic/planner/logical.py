@@ -15,7 +15,7 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
-
+SEVERAL = "*"  # in place of a window's end: there are several for one start
 RESOLVED = "sm_resolved"  # meta of a column that has its name of the plan already
 
 
@@ -51,9 +51,7 @@ class Names:
     def __init__(self) -> None:
         self._numbers = itertools.count()
 
-    def new(
-        self, label: str, kind: str, *, is_time: bool = False, window: str = ""
-    ) -> Column:
+    def new(self, label: str, kind: str, *, is_time: bool = False, window: str = "") -> Column:
         return Column(f"c{next(self._numbers)}", label, kind, is_time, window)
 
     def like(self, column: Column, label: str | None = None) -> Column:

@@ -219,7 +219,11 @@ def _parts(node: exp.Expr) -> list[str]:
     """`o.after.id` as its names, lower case; [] for anything that is no plain name."""
     if isinstance(node, exp.Dot):
         head = _parts(node.this)
-        return [*head, node.expression.name.lower()] if head and isinstance(node.expression, exp.Identifier) else []
+        return (
+            [*head, node.expression.name.lower()]
+            if head and isinstance(node.expression, exp.Identifier)
+            else []
+        )
     if not isinstance(node, exp.Column) or node.is_star:
         return []
     return [p.name.lower() for p in node.parts]

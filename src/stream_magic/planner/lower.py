@@ -194,10 +194,14 @@ class Lowering:
         if op.joins:
             asked = used(op.joins)
             is_apart = any(not _is_trivial(e) for n, e in level.columns.items() if n in asked)
-            if is_apart or level.checked is not None and any(isinstance(j.this, exp.Unnest) for j in op.joins):
+            if is_apart or (
+                level.checked is not None and any(isinstance(j.this, exp.Unnest) for j in op.joins)
+            ):
                 level = self._nested(level, below)
             level.columns |= {c.name: e for c, e in op.joined}
-            level.joins += [self._put_in(j, level) for j in op.joins]
+            level.joins += [
+                j for j in (self._put_in(j, level) for j in op.joins) if isinstance(j, exp.Join)
+            ]
         level.caches += op.caches
         expressions = [*(e for _, e in items), *op.where]
         if any(not _is_trivial(level.columns[n]) for n in used(expressions) if n in level.columns):
@@ -217,8 +221,10 @@ class Lowering:
     def _nested(self, level: Level, needed: set[str]) -> Level:
         """The statement so far as the source of another."""
         items = [(n, e) for n, e in level.columns.items() if n in needed or not needed]
-        select = level.select(items or list(level.columns.items())[:1] or [("_sm_none", exp.Literal.number(1))])
-        hidden = {n: exp.column(n, table=_IN.copy()) for n in level.hidden}
+        select = level.select(
+            items or list(level.columns.items())[:1] or [("_sm_none", exp.Literal.number(1))]
+        )
+        hidden: dict[str, exp.Expr] = {n: exp.column(n, table=_IN.copy()) for n in level.hidden}
         nested = Level(
             level.node, exp.Subquery(this=select),
             {n: exp.column(exp.to_identifier(n, quoted=True), table=_IN.copy()) for n, _ in items},
@@ -242,13 +248,18 @@ class Lowering:
 
     # --- nodes -----------------------------------------------------------------------------------
 
-    def _seal(self, level: Level, items: Sequence[tuple[str, Column]], extra: dict[str, exp.Expr] | None = None) -> Compute:
+    def _seal(
+        self,
+        level: Level,
+        items: Sequence[tuple[str, Column]],
+        extra: dict[str, exp.Expr] | None = None,
+    ) -> Compute:
         if extra:
             level = replace(level, hidden={**extra, **level.hidden})
         select = level.select([(n, level.columns[c.name]) for n, c in items])
-        return self._compute(level, select, [n for n, _ in items], [c.type for _, c in items])
+        return self._compute(level, select, [n for n, _ in items])
 
-    def _compute(self, level: Level, select: exp.Select, names: list[str], types: list[str]) -> Compute:
+    def _compute(self, level: Level, select: exp.Select, names: list[str]) -> Compute:
         timed = with_clock(select)
         sql = timed.sql("duckdb")
         node = level.node
@@ -267,7 +278,9 @@ class Lowering:
 
     def _sealed(self, op: Op, columns: Sequence[Column]) -> Compute:
         """The operation as a node with exactly these columns."""
-        return self._seal(self._level(op, {c.name for c in columns}), [(c.name, c) for c in columns])
+        return self._seal(
+            self._level(op, {c.name for c in columns}), [(c.name, c) for c in columns]
+        )
 
     def _given(self, op: Given) -> tuple[Node, list[Column]]:
         select = op.select.copy()
@@ -275,7 +288,9 @@ class Lowering:
             select = exp.select("1 AS _sm_one")
         bound = self._ctx.binder.columns(select.sql("duckdb"))
         columns = op.columns or [self._ctx.names.new("_sm_one", bound.types[0])]
-        schema = pa.schema([*(f.with_name(c.name) for f, c in zip(bound.schema, columns, strict=True)), SEQ_FIELD])
+        schema = pa.schema(
+            [*(f.with_name(c.name) for f, c in zip(bound.schema, columns, strict=True)), SEQ_FIELD]
+        )
         return Constant(select.sql("duckdb"), schema, bound.types), list(columns)
 
     def _stack(self, op: Stack) -> tuple[Node, list[Column]]:
@@ -283,7 +298,9 @@ class Lowering:
         for p in op.parts:
             own = p.columns
             level = self._level(p, {c.name for c in own})
-            parts.append(self._seal(level, [(c.name, o) for c, o in zip(op.columns, own, strict=True)]))
+            parts.append(
+                self._seal(level, [(c.name, o) for c, o in zip(op.columns, own, strict=True)])
+            )
         shown = visible_schema(parts[0].schema)
         hidden = [SEQ_FIELD]
         if all(LATE_BY in p.schema.names for p in parts):
@@ -298,16 +315,25 @@ class Lowering:
         for c in op.calls:
             wanted += [n for n in inputs if _mentions(c.call.name, n)]
         columns = [inputs[n] for n in dict.fromkeys(wanted)] or op.input.columns[:1]
-        level = self._level(op.input, {c.name for c in columns} | ({op.end.name} if op.end else set()))
+        level = self._level(
+            op.input, {c.name for c in columns} | ({op.end.name} if op.end else set())
+        )
         if not columns:
             one = self._ctx.names.new("_sm_one", "INTEGER")
             level.columns[one.name] = exp.Literal.number(1)
             columns = [one]
-        extra = {WINDOW_END: _micros(level.columns[op.end.name])} if op.end and level.checked is None else None
+        extra = (
+            {WINDOW_END: _micros(level.columns[op.end.name])}
+            if op.end and level.checked is None
+            else None
+        )
         if op.end is not None and level.checked is not None:
             level.checked = level.columns[op.end.name]
         before = self._seal(level, [(c.name, c) for c in columns], extra)
-        return self._aggregate(op, before), [*(c for c, _ in op.keys), *(c.column for c in op.calls)]
+        return self._aggregate(op, before), [
+            *(c for c, _ in op.keys),
+            *(c.column for c in op.calls),
+        ]
 
     def _aggregate(self, op: Group, before: Compute) -> Aggregate:
         binder = self._ctx.binder
@@ -360,8 +386,8 @@ class Lowering:
         for (c, _), t in zip(op.items, bound.types[cut:], strict=True):
             c.type = t
         schema = pa.schema([*shown, SEQ_FIELD, WEIGHT_FIELD])
-        node = Partition(tuple(parts), sql, schema, bound.types[cut:], bound.types[:cut], op.rule)
-        return node, [c for c, _ in op.items]
+        made = Partition(tuple(parts), sql, schema, bound.types[cut:], bound.types[:cut], op.rule)
+        return made, [c for c, _ in op.items]
 
     def _product(self, op: Product, needed: set[str]) -> tuple[Node, list[Column]]:
         asked = used([*op.where, *(j.args["on"] for j in op.joins)])
@@ -371,7 +397,9 @@ class Lowering:
         place: dict[str, int] = {}
         shown: list[Column] = []
         for i, leg in enumerate(op.legs):
-            columns = [c for c in leg.op.columns if c.name in asked or (leg.is_shown and c.name in needed)] or leg.op.columns[:1]
+            columns = [
+                c for c in leg.op.columns if c.name in asked or (leg.is_shown and c.name in needed)
+            ] or leg.op.columns[:1]
             if leg.is_shown:
                 shown += [c for c in columns if c.name in needed]
             place |= {c.name: i for c in columns}
@@ -379,7 +407,10 @@ class Lowering:
             sides.append(self._side(leg, node, columns))
         if not shown:
             shown = [c for c in op.legs[0].op.columns if c.name in place][:1]
-        sides = [replace(s, touched=self._located(leg.touched, place)) for s, leg in zip(sides, op.legs, strict=True)]
+        sides = [
+            replace(s, touched=self._located(leg.touched, place))
+            for s, leg in zip(sides, op.legs, strict=True)
+        ]
         select = exp.select("1")
         select.set("from_", exp.From(this=exp.alias_(exp.to_table("_sm_s0"), "t0", table=True)))
         for i, j in enumerate(op.joins):
@@ -399,18 +430,24 @@ class Lowering:
             hidden.append(LATE_FIELD)
         if op.is_changelog:
             hidden.append(WEIGHT_FIELD)
-        types = tuple(dict(zip(s.columns, s.types, strict=True))[c.name] for c in shown for s in [sides[place[c.name]]])
+        types = tuple(
+            dict(zip(s.columns, s.types, strict=True))[c.name]
+            for c in shown
+            for s in [sides[place[c.name]]]
+        )
         seq_sides = tuple(i for i, leg in enumerate(op.legs) if leg.is_shown)
-        node = Join(
+        made = Join(
             tuple(sides), from_sql, tuple(c.name for c in shown), seq_sides, pa.schema([*fields, *hidden]), types,
             rule="join", bound=op.bound,
         )  # fmt: skip
-        return node, shown
+        return made, shown
 
     def _side(self, leg: Leg, node: Compute, columns: list[Column]) -> Side:
         late = leg.late_us.sql("duckdb") if leg.late_us is not None else ""
         forget = leg.forget_us.sql("duckdb") if leg.forget_us is not None else ""
-        return Side(node, tuple(c.name for c in columns), node.types, leg.is_linear, "", late, forget)
+        return Side(
+            node, tuple(c.name for c in columns), node.types, leg.is_linear, "", late, forget
+        )
 
     def _located(self, touched: exp.Expr | None, place: dict[str, int]) -> str:
         return "" if touched is None else self._place(touched, place).sql("duckdb")

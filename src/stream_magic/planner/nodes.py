@@ -17,7 +17,9 @@ from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
 WINDOW_END = "_sm_wend"  # microseconds; the key by which windows are closed and forgotten
-PARTITION = "_sm_p"  # with a number: the columns of a `Partition` that say which partition a row is of
+PARTITION = (
+    "_sm_p"  # with a number: the columns of a `Partition` that say which partition a row is of
+)
 DELTA = "_sm_delta"  # the changed rows of a side, where a condition asks for them
 
 

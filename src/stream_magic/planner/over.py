@@ -29,6 +29,8 @@ def add_windows(
     """The operation with a column for each window function.
 
     Args:
+        ctx: of the query.
+        op: gives the rows.
         windows: resolved, without named windows.
         columns: of the rows that the functions see, for ties.
         links: keys of a correlated subquery: they part all windows.
@@ -38,7 +40,10 @@ def add_windows(
     settled = [_settled(ctx, op, w, columns, links) for w in windows]
     types = ctx.types(settled, [*op.columns, Column(SEQ, "", "BIGINT")])
     found = [ctx.names.new(w.sql("duckdb"), t) for w, t in zip(windows, types, strict=True)]
-    by_arrival = any(w.find(exp.Column, bfs=False) and SEQ in {c.name for c in w.find_all(exp.Column)} for w in settled)
+    by_arrival = any(
+        w.find(exp.Column, bfs=False) and SEQ in {c.name for c in w.find_all(exp.Column)}
+        for w in settled
+    )
     if by_arrival and not op.has_order:
         raise ctx.refuse(
             "SM3056", "the order of arrival is not settled here, where rows are changed",
@@ -63,7 +68,12 @@ def _with_arguments(ctx: Context, op: Op, windows: list[exp.Window]) -> Op:
     known: dict[str, Column] = {}
     for window in windows:
         core = window.this
-        for node in [*_values(core), *(window.args.get("partition_by") or []), *_sorts(window), *_sorts(core)]:
+        for node in [
+            *_values(core),
+            *(window.args.get("partition_by") or []),
+            *_sorts(window),
+            *_sorts(core),
+        ]:
             if isinstance(node, exp.Column) or not node.find(exp.Column):
                 continue
             text = node.sql("duckdb")
@@ -94,16 +104,23 @@ def _sorts(node: exp.Expr) -> list[exp.Expr]:
 
 def _common_keys(op: Op, windows: list[exp.Window]) -> list[Column]:
     """Columns that part all of the windows."""
-    sets = [[c.name for c in w.args.get("partition_by") or [] if isinstance(c, exp.Column)] for w in windows]
+    sets = [
+        [c.name for c in w.args.get("partition_by") or [] if isinstance(c, exp.Column)]
+        for w in windows
+    ]
     common = [n for n in sets[0] if all(n in s for s in sets)]
     return [op.column(n) for n in dict.fromkeys(common)]
 
 
-def _settled(ctx: Context, op: Op, window: exp.Window, columns: Sequence[Column], links: list[Column]) -> exp.Window:
+def _settled(
+    ctx: Context, op: Op, window: exp.Window, columns: Sequence[Column], links: list[Column]
+) -> exp.Window:
     """The window with its ties broken."""
     copied = window.copy()
     if links:
-        copied.set("partition_by", [*(copied.args.get("partition_by") or []), *(c.ref for c in links)])
+        copied.set(
+            "partition_by", [*(copied.args.get("partition_by") or []), *(c.ref for c in links)]
+        )
     core = copied.this
     while isinstance(core, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
         core = core.this
@@ -144,7 +161,11 @@ def _with_whole_frame(window: exp.Window, keys: list[exp.Ordered]) -> exp.Window
 
 def _ties(order: exp.Order | None, columns: Sequence[Column]) -> list[exp.Ordered]:
     """The row's other columns in their order."""
-    named = {o.this.name for o in order.expressions if isinstance(o.this, exp.Column)} if order else set()
+    named = (
+        {o.this.name for o in order.expressions if isinstance(o.this, exp.Column)}
+        if order
+        else set()
+    )
     return [exp.Ordered(this=c.ref, nulls_first=False) for c in columns if c.name not in named]
 
 
@@ -193,9 +214,13 @@ def top(
     tests = [f"row_number() {over} > {start}"] if offset is not None else []
     if limit is not None and is_percent:
         whole = f"count(*) OVER ({f'PARTITION BY {parts}' if links else ''})"
-        tests.append(f"row_number() {over} <= {start} + ({whole} * {limit.sql('duckdb')} / 100)::BIGINT")
+        tests.append(
+            f"row_number() {over} <= {start} + ({whole} * {limit.sql('duckdb')} / 100)::BIGINT"
+        )
     elif limit is not None:
-        tests.append(f"row_number() {over} <= {start} + coalesce({limit.sql('duckdb')}, 9223372036854770000)")
+        tests.append(
+            f"row_number() {over} <= {start} + coalesce({limit.sql('duckdb')}, 9223372036854770000)"
+        )
     kept = {c.name: ctx.names.like(c) for c in op.columns}
     parted = Parted(
         list(kept.values()), True, has_order=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -14,7 +13,9 @@ from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
 from stream_magic.planner.windows import WindowCall, read_window, window_call
 
-PLACE = "sm_place"  # meta of a window function in FROM: the name that stands for it when text is bound
+PLACE = (
+    "sm_place"  # meta of a window function in FROM: the name that stands for it when text is bound
+)
 
 
 @dataclass
@@ -65,7 +66,9 @@ def find_references(query: Query, catalog: Catalog, binder: Binder) -> Reference
             _add(found, relation)
     calls = [(t, c) for t in tables if (c := window_call(t)) is not None]
     # Those inside a CTE stand before those that read it.
-    for number, (table, call) in enumerate(sorted(calls, key=lambda p: span_of(p[1], span.text).start)):
+    for number, (table, call) in enumerate(
+        sorted(calls, key=lambda p: span_of(p[1], span.text).start)
+    ):
         place = f"w{number}"
         columns = _columns_of(call, query.ast, found, catalog, binder, span.text)
         window = read_window(call, columns, span.text, binder)
@@ -97,7 +100,9 @@ def _columns_of(
     for cte in ast.find_all(exp.CTE):
         if cte.alias.lower() == name.lower():
             return _empty_cte(cte, ast, found, binder)
-    return catalog.find(name, span_of(arg, text)) if name else EmptyTable("", "SELECT 1")
+    if arg is None or not name:
+        return EmptyTable("", "SELECT 1")
+    return catalog.find(name, span_of(arg, text))
 
 
 def _empty_cte(cte: exp.CTE, ast: exp.Query, found: References, binder: Binder) -> EmptyTable:
@@ -145,8 +150,6 @@ def _is_cte(table: exp.Table, ctes: set[str]) -> bool:
 def table_name(table: exp.Expr) -> str:
     """`orders` or `errors.orders`, without quotes."""
     return ".".join(p.name for p in table.parts) if isinstance(table, exp.Table) else ""
-
-
 
 
 def _empty_table(relation: Relation) -> EmptyTable:

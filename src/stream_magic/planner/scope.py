@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -48,9 +48,8 @@ class Scope:
         """What `*` stands for: names and expressions."""
         found: list[tuple[str, exp.Expr]] = []
         for item in self.items:
-            for c in item.columns:
-                if c.label.lower() not in item.hidden:
-                    found.append((c.label, self.merged.get(c.label.lower(), c.ref).copy()))
+            shown = [c for c in item.columns if c.label.lower() not in item.hidden]
+            found += [(c.label, self.merged.get(c.label.lower(), c.ref).copy()) for c in shown]
         return found
 
     def of_item(self, alias: str) -> list[tuple[str, exp.Expr]] | None:
@@ -63,7 +62,7 @@ class Scope:
     def has(self, label: str) -> bool:
         return any(i.find(label) for i in self.items)
 
-    def resolve(self, parts: list[exp.Identifier]) -> exp.Expr | None:
+    def resolve(self, parts: Sequence[exp.Expr]) -> exp.Expr | None:
         """`o.after.x` as an expression over column names; None if nothing here has that name."""
         names = [p.name for p in parts]
         for used, column in self._candidates(names):

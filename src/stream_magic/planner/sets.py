@@ -22,7 +22,10 @@ def combine(blocks: Blocks, node: exp.SetOperation, ctes: Ctes) -> Result:
     word = "UNION ALL BY NAME" if is_by_name else "UNION ALL"
     sides = []
     for r in (left, right):
-        casts = ", ".join(f'CAST(NULL AS {c.type}) AS "{c.label.replace(chr(34), chr(34) * 2)}"' for c in r.columns)
+        casts = ", ".join(
+            f'CAST(NULL AS {c.type}) AS "{c.label.replace(chr(34), chr(34) * 2)}"'
+            for c in r.columns
+        )
         sides.append(f"SELECT {casts}")
     bound = ctx.binder.columns(f"{sides[0]} {word} {sides[1]}")
     columns = [ctx.names.new(n, t) for n, t in zip(bound.names, bound.types, strict=True)]
@@ -52,7 +55,15 @@ def combine(blocks: Blocks, node: exp.SetOperation, ctes: Ctes) -> Result:
 def _distinct(blocks: Blocks, op: Op) -> Result:
     pairs = [(blocks.ctx.names.like(c), c) for c in op.columns]
     columns = [n for n, _ in pairs]
-    group = Group(list(columns), True, has_order=False, lateness_us=op.lateness_us, input=op, keys=pairs, calls=[])
+    group = Group(
+        list(columns),
+        True,
+        has_order=False,
+        lateness_us=op.lateness_us,
+        input=op,
+        keys=pairs,
+        calls=[],
+    )
     return Result(group, columns)
 
 
@@ -64,11 +75,15 @@ def _aligned(blocks: Blocks, result: Result, columns: list[Column], *, is_by_nam
     for i, c in enumerate(columns):
         own = by_label.get(c.label.lower()) if is_by_name else result.columns[i]
         if own is None:
-            items.append((ctx.names.new(c.label, c.type), exp.cast(exp.null(), c.type, dialect="duckdb")))
+            items.append(
+                (ctx.names.new(c.label, c.type), exp.cast(exp.null(), c.type, dialect="duckdb"))
+            )
         elif own.type == c.type:
             items.append((ctx.names.like(own), own.ref))
         else:
-            items.append((ctx.names.new(c.label, c.type), exp.cast(own.ref, c.type, dialect="duckdb")))
+            items.append(
+                (ctx.names.new(c.label, c.type), exp.cast(own.ref, c.type, dialect="duckdb"))
+            )
     return Map(
         [c for c, _ in items], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, items=items
     )  # fmt: skip

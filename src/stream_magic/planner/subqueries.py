@@ -5,7 +5,7 @@ A subquery that reads only caches stays where it is: it is a lookup.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -22,7 +22,9 @@ from stream_magic.planner.text import from_items
 if TYPE_CHECKING:
     from stream_magic.planner.block import Blocks
 
-_COUNTS = frozenset({"count", "count_star", "count_if", "countif", "regr_count", "approx_count_distinct"})
+_COUNTS = frozenset(
+    {"count", "count_star", "count_if", "countif", "regr_count", "approx_count_distinct"}
+)
 
 
 def take_links(
@@ -74,7 +76,11 @@ class Subqueries:
         while isinstance(node, exp.Not | exp.Paren):
             is_not ^= isinstance(node, exp.Not)
             node = node.this
-        if isinstance(node, exp.Exists) and isinstance(node.this, exp.Query) and not self._is_lookup(node.this):
+        if (
+            isinstance(node, exp.Exists)
+            and isinstance(node.this, exp.Query)
+            and not self._is_lookup(node.this)
+        ):
             right, on = self._exists(node.this)
             return join(self._ctx, op, right, "ANTI" if is_not else "SEMI", on, part), []
         query = node.args.get("query") if isinstance(node, exp.In) else None
@@ -110,12 +116,20 @@ class Subqueries:
         if isinstance(above, exp.In):
             op, value = self.expression(op, above.this.copy())
             right, on, ys = self._in(query)
-            tests = [(_equal(value, ys), "true"), (self._unknown(value, ys, query), "CAST(NULL AS BOOLEAN)")]
+            tests = [
+                (_equal(value, ys), "true"),
+                (self._unknown(value, ys, query), "CAST(NULL AS BOOLEAN)"),
+            ]
             both = [(t if on is None else exp.and_(t, on.copy()), v) for t, v in tests]
             op, mark = self._marked(op, both, right, "false")
             return op, mark.ref, above
         if isinstance(above, exp.Any | exp.All):
-            raise self._ctx.refuse("SM3059", "ANY and ALL over a subquery are not supported yet", "write IN, EXISTS, or compare with max(...)", above)
+            raise self._ctx.refuse(
+                "SM3059",
+                "ANY and ALL over a subquery are not supported yet",
+                "write IN, EXISTS, or compare with max(...)",
+                above,
+            )
         op, column = self._scalar(op, query)
         return op, column, query
 
@@ -130,7 +144,12 @@ class Subqueries:
     def _unknown(self, value: exp.Expr, ys: list[Column], query: exp.Expr) -> exp.Expr:
         """Where SQL says neither yes nor no: a NULL on either side."""
         if len(ys) > 1:
-            raise self._ctx.refuse("SM3059", "NOT IN over several columns is not supported yet", "write NOT EXISTS", query)
+            raise self._ctx.refuse(
+                "SM3059",
+                "NOT IN over several columns is not supported yet",
+                "write NOT EXISTS",
+                query,
+            )
         return exp.paren(exp.or_(_is_null(value), _is_null(ys[0].ref)), copy=False)
 
     @staticmethod
@@ -140,7 +159,7 @@ class Subqueries:
         return exp.and_(*parts, copy=False) if parts else None
 
     def _marked(
-        self, op: Op, tests: list[tuple[exp.Expr | None, str]], right: Op, otherwise: str
+        self, op: Op, tests: Sequence[tuple[exp.Expr | None, str]], right: Op, otherwise: str
     ) -> tuple[Op, Column]:
         """Each row once, with the value of the first test that a row of `right` meets."""
         mark = self._ctx.names.new("mark", "BOOLEAN")
@@ -152,7 +171,12 @@ class Subqueries:
             rest = join(self._ctx, rest, right, "ANTI", on)
         parts.append(self._with_value(rest, otherwise))
         stacked = Stack(
-            [*op.columns, mark], True, op.has_watermark, op.lateness_us, has_order=False, parts=parts
+            [*op.columns, mark],
+            True,
+            op.has_watermark,
+            op.lateness_us,
+            has_order=False,
+            parts=parts,
         )
         return stacked, mark
 
@@ -182,7 +206,9 @@ class Subqueries:
         for c in result.columns:
             nothing = self._over_nothing(result.empty.get(c.name, exp.null()))
             default = exp.cast(nothing, c.type, dialect="duckdb")
-            values.append(exp.Case(ifs=[exp.If(this=is_missing.copy(), true=default)], default=c.ref))
+            values.append(
+                exp.Case(ifs=[exp.If(this=is_missing.copy(), true=default)], default=c.ref)
+            )
         return joined, values
 
     def _over_nothing(self, e: exp.Expr) -> exp.Expr:
@@ -191,7 +217,8 @@ class Subqueries:
         for call in list(self._ctx.finder.find(holder)):
             is_count = function_name(aggregate_core(call)) in _COUNTS
             call.replace(exp.Literal.number(0) if is_count else exp.null())
-        return holder.this
+        inner: exp.Expr = holder.this
+        return inner
 
     def _single(self, result: Result) -> Result:
         """A subquery that may give several rows: its value, or an error if there are several."""
@@ -204,10 +231,15 @@ class Subqueries:
             Aggregation(count, exp.Var(this="count(*)"), True, "count(*)"),
         ]
         group = Group(
-            [*(n for n, _ in links), highest, count], True, has_order=False, input=op, keys=links, calls=calls
+            [*(n for n, _ in links), highest, count],
+            True,
+            has_order=False,
+            input=op,
+            keys=links,
+            calls=calls,
         )
         one = ctx.names.like(highest)
-        checked = exp.maybe_parse(
+        checked: exp.Expr = exp.maybe_parse(
             f"CASE WHEN {count.name} > 1 THEN error('More than one row returned by a subquery used as an expression') ELSE {highest.name} END",
             dialect="duckdb",
         )
@@ -223,7 +255,9 @@ class Subqueries:
     def _is_lookup(self, query: exp.Expr) -> bool:
         """It reads caches, and nothing else."""
         tables = list(query.find_all(exp.Table))
-        return bool(tables) and all(self._cache(t, query) is not None or self._is_own_cte(t, query) for t in tables)
+        return bool(tables) and all(
+            self._cache(t, query) is not None or self._is_own_cte(t, query) for t in tables
+        )
 
     @staticmethod
     def _is_own_cte(table: exp.Table, query: exp.Expr) -> bool:
@@ -253,7 +287,9 @@ class Subqueries:
             if relation is not None:
                 caches.append(relation)
                 alias = table.alias or table.name
-                table.replace(exp.alias_(exp.table_(relation.id, db="caches", quoted=True), alias, table=True))
+                table.replace(
+                    exp.alias_(exp.table_(relation.id, db="caches", quoted=True), alias, table=True)
+                )
         self._ctx.details += [f"lookup in {c.name}" for c in caches]
         column = self._ctx.names.new(node.sql("duckdb"), self._ctx.types([node], op.columns)[0])
         made = extended(op, [(column, node)])
@@ -269,7 +305,11 @@ class Subqueries:
         while at is not None:
             if isinstance(at, exp.Select) and at.args.get("from_") is not None:
                 for item in from_items(at):
-                    relation = self._ctx.catalog.get(table_name(item)) if isinstance(item, exp.Table) else None
+                    relation = (
+                        self._ctx.catalog.get(table_name(item))
+                        if isinstance(item, exp.Table)
+                        else None
+                    )
                     aliases.add(item.alias_or_name.lower())
                     if relation is not None:
                         own |= {n.lower() for n in relation.schema.names}
@@ -300,7 +340,10 @@ def _equal(value: exp.Expr, ys: list[Column]) -> exp.Expr:
     if len(ys) == 1:
         return exp.EQ(this=value, expression=ys[0].ref)
     parts = value.expressions if isinstance(value, exp.Tuple) else [value]
-    return exp.and_(*(exp.EQ(this=v.copy(), expression=y.ref) for v, y in zip(parts, ys, strict=True)), copy=False)
+    return exp.and_(
+        *(exp.EQ(this=v.copy(), expression=y.ref) for v, y in zip(parts, ys, strict=True)),
+        copy=False,
+    )
 
 
 def _is_null(e: exp.Expr) -> exp.Expr:

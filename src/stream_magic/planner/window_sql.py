@@ -58,8 +58,8 @@ def _session(call: WindowCall, source: str) -> str:
 def _rows(call: WindowCall, source: str) -> str:
     slide, size = call.sizes[0], call.sizes[-1]
     numbered = f"SELECT *, row_number() OVER ({_part(call)}ORDER BY _n) - 1 AS _r FROM (SELECT *, row_number() OVER () AS _n FROM {source})"
-    first = f"greatest(0, ((_r - {size}) // {slide} + 1) * {slide})"
-    opened = f"SELECT *, unnest(range(({first})::BIGINT, _r + 1, {slide})) AS _w FROM ({numbered})"
+    first = f"(floor((_r - {size}) / {slide})::BIGINT + 1) * {slide}"
+    opened = f"SELECT *, unnest(range({first}, _r + 1, {slide})) AS _w FROM ({numbered})"
     return f"SELECT * EXCLUDE (_n, _r, _w), _w AS window_start, _w + {size} AS window_end FROM ({opened})"
 
 

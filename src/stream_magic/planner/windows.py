@@ -60,7 +60,9 @@ class WindowCall:
 
     @property
     def detail(self) -> str:
-        size = self.sizes[-1].removeprefix("INTERVAL ").replace("'", "").lower() if self.sizes else ""
+        size = (
+            self.sizes[-1].removeprefix("INTERVAL ").replace("'", "").lower() if self.sizes else ""
+        )
         return f"{self.function.upper()} {size}".strip()
 
 
@@ -212,12 +214,16 @@ class _Reader:
 
     def _column(self, arg: exp.Expr) -> str | None:
         names = {n.lower(): n for n in self._known}
-        return names.get(arg.name.lower()) if isinstance(arg, exp.Column) and not arg.table else None
+        return (
+            names.get(arg.name.lower()) if isinstance(arg, exp.Column) and not arg.table else None
+        )
 
     def _size(self, arg: exp.Expr, word: str) -> str:
         if word.endswith("rows"):
             if not isinstance(arg, exp.Literal) or arg.is_string or not str(arg.this).isdigit() or int(arg.this) < 1:  # fmt: skip
-                raise self._wrong("SM2012", f"{self._word} counts rows: a whole number above 0", at=arg)
+                raise self._wrong(
+                    "SM2012", f"{self._word} counts rows: a whole number above 0", at=arg
+                )
             return str(arg.this)
         sql = self._interval(arg, word)
         if self._binder.interval_us(sql) <= 0:
@@ -270,13 +276,17 @@ class _Reader:
         return sql
 
     def _wrong(self, code: str, what: str, hint: str = "", at: exp.Expr | None = None) -> LanguageError:  # fmt: skip
-        return LanguageError(code, what, hint=hint or self._usage, span=span_of(at or self._call, self._text))
+        return LanguageError(
+            code, what, hint=hint or self._usage, span=span_of(at or self._call, self._text)
+        )
 
 
 def bucket(time: str, size: str, kind: str, shift: str) -> str:
     """`time_bucket` from the Unix epoch, shifted."""
     zoned = "WITH TIME ZONE" in kind
-    origin = f"{'TIMESTAMPTZ' if zoned else 'TIMESTAMP'} '1970-01-01 00:00:00{'+00' if zoned else ''}'"
+    origin = (
+        f"{'TIMESTAMPTZ' if zoned else 'TIMESTAMP'} '1970-01-01 00:00:00{'+00' if zoned else ''}'"
+    )
     if shift:
         origin = f"{origin} + {shift}"
     column = f"CAST({time} AS TIMESTAMP)" if kind == "DATE" else time

@@ -47,6 +47,9 @@ def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
         now_s += rng.choice((0, 1, 4, 12, 30))
         if rng.random() < 0.04:
             events.append(Idle())
+    if rng.random() < 0.2:
+        events += [push for tape in tapes for push in tape.take_back()]
+        events.append(Step())
     if rng.random() < 0.4:
         events += [End(t.name) for t in world.tables if rng.random() < 0.8]
         events.append(Step())
@@ -74,6 +77,13 @@ class _Tape:
             row = table.row(rng, self._count, now_s - late + rng.choice((0, 0, 1, 2)))
         self._there.append(row)
         return Push(table.name, row, 1, self._partition())
+
+    def take_back(self) -> list[Push]:
+        """Everything that a changelog still has: what is left is what no input gives."""
+        if not self._table.is_changelog:
+            return []
+        rows, self._there = self._there, []
+        return [Push(self._table.name, row, -1, self._partition()) for row in rows]
 
     def _partition(self) -> int:
         """The last of four partitions is silent from the beginning in a third of the tables."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from stream_magic.core.values import coerce, from_text, shown, type_name
+from stream_magic.core.values import coerce, from_text, shown, texts_to_array, type_name
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,33 @@ def test_types_and_values_are_shown_in_the_words_of_sql():
     assert type_name(pa.timestamp("us", "UTC")) == "TIMESTAMPTZ"
     assert type_name(pa.list_(pa.int8())) == "LIST"
     assert len(shown("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-31 12:34:56", "2026-01-31T12:34:56", "0001-01-01 00:00:00", "9999-12-31T23:59:59"],
+)
+def test_a_column_of_times_to_the_second_is_read(text):
+    kind = pa.timestamp("us")
+    column, reasons = texts_to_array(pa.array([text, None]), kind)
+    assert not reasons
+    assert column.equals(pa.array([from_text(text, kind), None], kind))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0000-01-01 00:00:00", "2026-02-30T00:00:00", "2026-01-31T24:00:00", "2026-01-31T12:34:60",
+        "2026-01-31_12:34:56", "2026-01-31T1:34:056", "2026-01-31T12-34-56", "2026-01-31 12.34.56",
+    ],
+)  # fmt: skip
+def test_what_is_only_as_long_as_a_time_does_not_fit(text):
+    with pytest.raises(ValueError, match="does not fit TIMESTAMP"):
+        from_text(text, pa.timestamp("us"))
+    column, reasons = texts_to_array(pa.array([text, None, text]), pa.timestamp("us"))
+    assert reasons.keys() == {0, 2}
+    assert column.null_count == 3
+
+
+def test_a_date_in_the_year_0_does_not_fit():
+    assert texts_to_array(pa.array(["0000-01-01", "0001-01-01"]), pa.date32())[1].keys() == {0}
