@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from stream_magic.core.change import END_OF_TIME, WEIGHT, visible
