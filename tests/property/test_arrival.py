@@ -2,72 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_magic.connectors.memory import MemoryOptions, MemorySource
-from stream_magic.contracts.source import SourceContext
-from stream_magic.contracts.testkit import ManualClock
-from stream_magic.core.arrivals import Arrivals
-from stream_magic.engine.batches import Decoder
-from stream_magic.engine.dataflow import Dataflow, SourceNode
-from stream_magic.engine.ingest import make_reader
-from stream_magic.engine.inlet import Inlet
 from stream_magic.engine.operators import join as join_module
-from stream_magic.engine.timeline import Timeline
-from stream_magic.engine.watermarks import WatermarkTracker
-from stream_magic.language.catalog import Relation
 from support.cases import PROFILE
 from support.compare import bag
+from support.door import Door, push
 from support.programs import Event, Rig, interval_join, numbers
-
-SCHEMA = pa.schema([("id", pa.int64()), ("ts", pa.timestamp("us"))])
-START = datetime(2026, 1, 1)  # noqa: DTZ001  # naive, as TIMESTAMP is
-
-
-class Door:
-    """Two memory sources of two partitions, and the way into epochs."""
-
-    def __init__(self) -> None:
-        clock, arrivals, self.flow = ManualClock(), Arrivals(), Dataflow()
-        self.inlet = Inlet(self.flow, arrivals, clock)
-        self.rows: dict[str, list[Any]] = {"a": [], "b": []}
-        for name in self.rows:
-            context = SourceContext(name, "t", clock, SCHEMA, arrivals=arrivals)
-            source = MemorySource(MemoryOptions(partitions=2), context)
-            relation = Relation(name, "source", SCHEMA, ("BIGINT", "TIMESTAMP"), time_column="ts")
-            reader = make_reader(name, source, Decoder(source, None, SCHEMA))
-            self.flow.add(
-                SourceNode(relation, None, reader=reader, tracker=WatermarkTracker(5, None))
-            )
-            reader.start()
-
-    def source(self, name: str) -> MemorySource:
-        return self.flow[name].reader.source  # type: ignore[union-attr,return-value]
-
-    def epoch(self, max_rows: int | None) -> int:
-        """Takes one, and returns how many rows."""
-        intake = self.inlet.take(max_rows, {})
-        for name, delta in intake.deltas.items():
-            self.rows[name] += delta.to_pylist()
-            self.flow[name].progress.add(intake.timelines[name])
-            self.flow[name].watermark_us = intake.timelines[name].end_us
-        taken = [r["_sm_seq"] for d in intake.deltas.values() for r in d.to_pylist()]
-        assert all(n <= intake.last_seq for n in taken)
-        return len(taken)
-
-    def watermarks(self, count: int) -> list[list[int]]:
-        """Of both sources just before each arrival number."""
-        nodes = [self.flow[name] for name in self.rows]
-        ways = [n.progress.until(Timeline.still(n.watermark_us)) for n in nodes]
-        return [way.before(np.arange(count + 1)).tolist() for way in ways]
-
 
 pushes = st.lists(
     st.tuples(
@@ -78,11 +23,6 @@ pushes = st.lists(
     ),
     max_size=25,
 )
-
-
-def push(door: Door, name: str, partition: int, times: list[int | None], at: int) -> None:
-    rows = [{"id": at + i, "ts": None if t is None else START + timedelta(microseconds=t)} for i, t in enumerate(times)]  # fmt: skip
-    door.source(name).push(rows, partition=partition)
 
 
 @PROFILE
@@ -109,15 +49,6 @@ def test_rows_and_watermarks_are_the_same_however_epochs_take_them(
     for door in others:
         assert door.rows == first.rows
         assert door.watermarks(count) == first.watermarks(count)
-
-
-def test_an_epoch_takes_a_prefix_of_the_order_of_arrival() -> None:
-    door = Door()
-    for at, (name, n) in enumerate([("a", 2), ("b", 5), ("a", 4), ("b", 1)]):
-        push(door, name, 0, [1] * n, at * 10)
-    assert [door.epoch(3) for _ in range(5)] == [5, 5, 2, 0, 0]
-    taken = [r["_sm_seq"] for rows in door.rows.values() for r in rows]
-    assert sorted(taken) == list(range(12))
 
 
 events = st.lists(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from stream_magic.core.change import END_OF_TIME, WEIGHT, visible
@@ -81,9 +83,15 @@ def test_a_match_is_remembered_as_long_as_its_partner_may_be_matched_again(
     monkeypatch.setattr(join_module, "_FORGET_ROWS", 0)
     rig = Rig(*interval_join("LEFT JOIN"))
     rig.epoch([a(1, 100), b(1, 101)])
-    rig.epoch([a(2, 500)])
+    rig.epoch([a(2, 500)] * 3)
     rig.epoch([b(1, 102)])
-    assert sorted(r["t1"] or 0 for r in rig.total().to_pylist()) == [0, 101, 102]
+    assert sorted(r["t1"] or 0 for r in rig.total().to_pylist()) == [0, 0, 0, 101, 102]
+
+
+def test_a_match_of_the_same_epoch_is_not_shown_without_its_partner_before() -> None:
+    rig = Rig(*interval_join("LEFT JOIN"))
+    out = rig.epoch([a(1, 100), b(1, 101)])
+    assert visible(out).to_pylist() == [{"k0": 1, "t0": 100, "k1": 1, "t1": 101}]
 
 
 def test_rows_of_a_changelog_are_kept_until_they_cannot_be_taken_back(
@@ -92,12 +100,24 @@ def test_rows_of_a_changelog_are_kept_until_they_cannot_be_taken_back(
     monkeypatch.setattr(join_module, "_FORGET_ROWS", 0)
     rig = Rig(*interval_join(is_changelog=True))
     rig.epoch([a(1, 100), b(1, 105)])
-    rig.epoch([b(3, 900)])  # no b can match a's row any more
+    rig.epoch([b(3, 900)] * 3)  # no b can match a's row any more
     rig.epoch([a(1, 100, -1)])
     assert rig.errors == []
     assert rig.total().num_rows == 0
     rig.epoch([a(1, 200), a(1, 100, -1, mark=200)])  # late by now
     assert [code for code, _ in rig.errors] == ["SM5003"]
+
+
+def test_a_changelog_that_is_never_late_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join_module, "_FORGET_ROWS", 0)
+    join, reads = interval_join(is_changelog=True)
+    sides = tuple(dataclasses.replace(s, late_us="") for s in join.sides)
+    rig = Rig(dataclasses.replace(join, sides=sides), reads)
+    rig.epoch([a(1, 100), b(1, 105)])
+    rig.epoch([a(2, 900), b(3, 900)] * 2)
+    rig.epoch([a(1, 100, -1, mark=900)])
+    assert rig.errors == []
+    assert rig.total().num_rows == 0
 
 
 def test_a_side_without_change_costs_no_statement(monkeypatch: pytest.MonkeyPatch) -> None:
