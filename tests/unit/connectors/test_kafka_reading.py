@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 
 from stream_magic.connectors.kafka import KafkaSource, KafkaSourceOptions
 from stream_magic.contracts.source import SourceContext
@@ -13,21 +13,10 @@ from stream_magic.contracts.testkit import ManualClock
 from stream_magic.errors import ConnectorError
 
 
-class Message:
-    def __init__(self, offset: int, error: KafkaError | None = None) -> None:
-        self._offset, self._error = offset, error
-
-    def error(self) -> KafkaError | None:
-        return self._error
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def value(self) -> bytes:
-        return str(self._offset).encode()
+def message(offset: int, error: KafkaError | None = None) -> Message:
+    """As the client gives it: the source asks by the methods of this very class."""
+    value = None if error else str(offset).encode()
+    return Message(topic="t", partition=0, offset=offset, value=value, error=error)
 
 
 class Client:
@@ -54,7 +43,7 @@ def payloads(batch: Any) -> list[bytes]:
 
 
 def test_a_read_takes_all_that_was_fetched_up_to_its_limit():
-    source = make_source([Message(i) for i in range(6000)])
+    source = make_source([message(i) for i in range(6000)])
     first, second = source.read(4500, 0.1), source.read(4500, 0.1)
     assert payloads(first) == [str(i).encode() for i in range(4500)]
     assert payloads(second) == [str(i).encode() for i in range(4500, 6000)]
@@ -64,8 +53,8 @@ def test_a_read_takes_all_that_was_fetched_up_to_its_limit():
 
 @pytest.mark.parametrize("good", [1, 1000, 1001, 2500])
 def test_messages_before_a_failure_are_delivered_first(good):
-    refused = Message(0, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no"))
-    source = make_source([*(Message(i) for i in range(good)), refused])
+    refused = message(0, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no"))
+    source = make_source([*(message(i) for i in range(good)), refused])
     batch = source.read(20_000, 0.1)
     assert payloads(batch) == [str(i).encode() for i in range(good)]
     assert batch.position == {"0": good}
@@ -74,12 +63,12 @@ def test_messages_before_a_failure_are_delivered_first(good):
 
 
 def test_a_failure_alone_is_raised_at_once():
-    source = make_source([Message(0, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no"))])
+    source = make_source([message(0, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no"))])
     with pytest.raises(ConnectorError):
         source.read(20_000, 0.1)
 
 
 def test_the_end_of_a_partition_between_messages_is_none_of_them():
-    end = Message(3, KafkaError(KafkaError._PARTITION_EOF))
-    source = make_source([Message(0), Message(1), Message(2), end, Message(3)])
+    end = message(3, KafkaError(KafkaError._PARTITION_EOF))
+    source = make_source([message(0), message(1), message(2), end, message(3)])
     assert payloads(source.read(20_000, 0.1)) == [b"0", b"1", b"2", b"3"]
