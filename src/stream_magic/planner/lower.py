@@ -385,9 +385,7 @@ class Lowering:
         bound = self._ctx.bind_text(text, tables)
         cut = len(keyed)
         shown = list(bound.schema)[cut:]
-        sql = text.replace("{", "{{").replace("}", "}}")
-        for i in range(len(parts)):
-            sql = sql.replace(f"_sm_i{i}", f"{{{i}}}")
+        sql = _with_places(text, "_sm_i", len(parts))
         for (c, _), t in zip(op.items, bound.types[cut:], strict=True):
             c.type = t
         schema = pa.schema([*shown, SEQ_FIELD, WEIGHT_FIELD])
@@ -426,9 +424,7 @@ class Lowering:
         for w in op.where:
             select.where(self._place(w, place), copy=False)
         text = select.sql("duckdb").partition(" FROM ")[2]
-        from_sql = text.replace("{", "{{").replace("}", "}}")
-        for i in range(len(sides)):
-            from_sql = from_sql.replace(f"_sm_s{i} ", f"{{{i}}} ")
+        from_sql = _with_places(text, "_sm_s", len(sides))
         fields = [sides[place[c.name]].input.schema.field(c.name) for c in shown]
         hidden = [SEQ_FIELD]
         if op.has_watermark:
@@ -471,6 +467,13 @@ class Lowering:
 
 def _is_trivial(e: exp.Expr) -> bool:
     return isinstance(e, exp.Column)
+
+
+def _with_places(sql: str, stem: str, count: int) -> str:
+    """The names that stand for the inputs become `{0}`, `{1}` ..., from the last on: `_sm_i1` begins `_sm_i10` too."""
+    for i in reversed(range(count)):
+        sql = sql.replace(f"{stem}{i}", f"{{{i}}}")
+    return sql
 
 
 def _mentions(sql: str, name: str) -> bool:
