@@ -86,13 +86,11 @@ class _Step:
 
     def run(self, flows: Sequence[Flow], turn: Turn) -> Flow:
         schema = self.operator.schema
-        timelines = tuple(f.timeline for f in flows)
-        timeline = Timeline.lowest(timelines) if LATE_BY in schema.names else None
-        has_moved = any(t is not None and t.has_moved for t in timelines)
-        if not (turn.is_first or has_moved or any(f.delta.num_rows for f in flows)):
+        own = replace(turn, timelines=tuple(f.timeline for f in flows))
+        timeline = own.timeline if LATE_BY in schema.names else None
+        if not (turn.is_first or own.has_moved or any(f.delta.num_rows for f in flows)):
             return Flow(schema.empty_table(), timeline)
-        delta = self.operator.run([f.delta for f in flows], replace(turn, timelines=timelines))
-        return Flow(delta, timeline)
+        return Flow(self.operator.run([f.delta for f in flows], own), timeline)
 
 
 def _operator(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -31,10 +32,15 @@ class Turn:
     is_first: bool = False
     timelines: tuple[Timeline | None, ...] = ()
 
+    @cached_property
+    def timeline(self) -> Timeline | None:
+        """The lowest of the inputs'."""
+        return Timeline.lowest(self.timelines)
+
     @property
     def watermark_us(self) -> int:
-        """The lowest of the inputs' after this epoch's rows; END_OF_TIME when they have ended."""
-        return min((t.end_us for t in self.timelines if t is not None), default=BEFORE_TIME)
+        """After this epoch's rows; END_OF_TIME when the inputs have ended."""
+        return BEFORE_TIME if self.timeline is None else self.timeline.end_us
 
     @property
     def has_moved(self) -> bool:

@@ -87,12 +87,10 @@ class JoinOperator(Operator):
         if not rows.num_rows:
             return self.schema.empty_table()
         if self._has_watermark:
-            timeline = Timeline.lowest(turn.timelines)
-            numbers = rows.column(SEQ).to_numpy()
             judged = (
                 np.full(rows.num_rows, BEFORE_TIME)
-                if timeline is None
-                else timeline.before(numbers)
+                if turn.timeline is None
+                else turn.timeline.before(rows.column(SEQ).to_numpy())
             )
             rows = rows.append_column(LATE_FIELD, pa.array(judged))
         rows = one_by_one(rows)
