@@ -86,13 +86,16 @@ class FileCache(Cache):
 
     def _fault(self) -> str | None:
         """The first file at fault, and why; None if nothing is found."""
-        for path in sorted(map(Path, glob.glob(self._path, recursive=True))):  # noqa: PTH207
+        for path in self._paths():
             if fault := fault_of(path, self._reader, self._arguments):
                 return fault if str(path) == self._path else f"{path.name}: {fault}"
         return None
 
+    def _paths(self) -> list[Path]:
+        return sorted(map(Path, glob.glob(self._path, recursive=True)))  # noqa: PTH207  # an absolute pattern
+
     def _unreadable(self, fault: str | None) -> ConnectorError:
-        is_there = bool(glob.glob(self._path, recursive=True))  # noqa: PTH207
+        is_there = bool(self._paths())
         kind = {"read_csv": "CSV", "read_json": "JSON", "read_parquet": "Parquet"}[self._reader]
         why = fault or (f"it is no {kind}" if is_there else "there is no such file")
         return ConnectorError(
