@@ -73,16 +73,10 @@ def function_name(node: exp.Expr) -> str:
 
 
 def arguments_of(core: exp.Expr) -> Iterator[exp.Expr]:
-    """The arguments of a call, those inside DISTINCT one by one."""
-    values = [
-        core.args.get("this"),
-        *([core.args.get("expression")] if core.args.get("expression") else []),
-        *(core.args.get("expressions") or []),
-    ]
-    if isinstance(core, exp.Anonymous):
-        values = list(core.expressions)
-    for value in values:
-        if isinstance(value, exp.Distinct):
-            yield from value.expressions
-        elif isinstance(value, exp.Expr) and not isinstance(value, exp.Star):
-            yield value
+    """The arguments of a call, those inside DISTINCT and before ORDER BY too."""
+    for value in core.iter_expressions():
+        inner = value.this if isinstance(value, exp.Order) else value
+        if isinstance(inner, exp.Distinct):
+            yield from inner.expressions
+        elif inner is not None and not isinstance(inner, exp.Star):
+            yield inner

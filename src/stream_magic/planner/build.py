@@ -1,7 +1,7 @@
 """A SELECT becomes an incremental plan: the planner's main flow.
 
 `build` lets DuckDB bind the query as it is written (names, types, errors with places), then reads it
-from the inside out into operations (`block.py`), applies the rewrites of `rules/`, and lowers what
+from the inside out into operations (`blocks.py`), applies the rewrites of `rules/`, and lowers what
 came out to the nodes that the engine runs (`lower.py`).
 """
 
@@ -17,7 +17,7 @@ from stream_magic.language.binder import Binder, Columns, explained
 from stream_magic.language.catalog import Catalog
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
-from stream_magic.planner.block import Blocks
+from stream_magic.planner.blocks import Blocks
 from stream_magic.planner.bounds import bound_join
 from stream_magic.planner.context import Context, Result
 from stream_magic.planner.logical import Group, Map, Op, Product, Scan, walk

@@ -17,6 +17,7 @@ from stream_magic.planner.aggregates import AggregateFinder
 from stream_magic.planner.clock import CLOCK_TABLE, with_clock
 from stream_magic.planner.logical import Column, Names, Op
 from stream_magic.planner.references import References
+from stream_magic.planner.refuse import CLAUSES, Unsupported
 from stream_magic.planner.volatile import VolatileFinder
 
 _ROW = "_sm_row"
@@ -66,7 +67,6 @@ class Context:
     names: Names = field(default_factory=Names)
     warnings: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
-    shared: dict[int, Result] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.finder = AggregateFinder(self.binder.aggregate_names())
@@ -81,6 +81,11 @@ class Context:
 
     def refuse(self, code: str, what: str, hint: str, node: exp.Expr | None = None) -> PlanError:
         return PlanError(code, what, hint=hint or None, span=self.span(node))
+
+    def unsupported(self, clause: str, node: exp.Expr, hint: str = "") -> PlanError:
+        """The refusal of a clause, by sqlglot's name for it."""
+        code, what, mend = CLAUSES.get(clause) or Unsupported("SM3012", clause.upper(), hint)
+        return self.refuse(code, f"{what} is not supported in a continuous query yet", mend, node)
 
     def shown(self, node: exp.Expr, columns: Sequence[Column]) -> str:
         """An expression as the user would write it."""
@@ -129,7 +134,7 @@ class Context:
         """
         caches = [
             EmptyTable(r.id, typed_columns(r.schema.names, r.types), "caches")
-            for r in self.catalog
+            for r in self.found.relations.values()
             if r.kind == "cache"
         ]
         try:

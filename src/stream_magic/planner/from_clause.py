@@ -8,14 +8,14 @@ from sqlglot import exp
 
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.context import Ctes, Result
-from stream_magic.planner.joins import join
+from stream_magic.planner.joins import filtered, join
 from stream_magic.planner.logical import Column, Given, Map, Op
 from stream_magic.planner.references import PLACE, table_name
 from stream_magic.planner.scope import Item, Scope
 from stream_magic.planner.windows import WindowCall
 
 if TYPE_CHECKING:
-    from stream_magic.planner.block import Blocks
+    from stream_magic.planner.blocks import Blocks
 
 
 class FromClause:
@@ -91,12 +91,9 @@ class FromClause:
         self._check_item(inner)
         place = inner.meta.get(PLACE)
         if place is not None:
-            op = self._window(self._ctx.found.windows[place], inner)
-            return (
-                op,
-                self._named(inner, op.columns, inner.alias or self._ctx.found.windows[place].name),
-                [],
-            )
+            call = self._ctx.found.windows[place]
+            op = self._window(call, inner)
+            return op, self._named(inner, op.columns, inner.alias or call.name), []
         name = table_name(inner)
         if name.lower() in self._ctes:
             result = self._blocks.cte(name.lower(), self._ctes)
@@ -111,16 +108,7 @@ class FromClause:
     def _check_item(self, table: exp.Table) -> None:
         for clause, value in table.args.items():
             if value and clause not in ("this", "alias", "db", "catalog", "joins"):
-                what = {"sample": "SAMPLE", "version": "FOR SYSTEM_TIME AS OF", "pivots": "PIVOT"}.get(clause, clause.upper())  # fmt: skip
-                code = {"sample": "SM3006", "pivots": "SM3007"}.get(clause, "SM3012")
-                hint = {
-                    "sample": "filter by a hash: WHERE hash(id) % 100 < 10",
-                    "pivots": "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')",
-                    "version": "write ASOF JOIN p ON p.key = o.key AND o.ts >= p.ts",
-                }.get(clause, "leave it out")
-                raise self._ctx.refuse(
-                    code, f"{what} is not supported in a continuous query yet", hint, table
-                )
+                raise self._ctx.unsupported(clause, table, "leave it out")
 
     def _named(self, node: exp.Expr, columns: list[Column], alias: str) -> Item:
         """The columns under the names that the alias gives them."""
@@ -157,9 +145,7 @@ class FromClause:
     def _filter(self, condition: exp.Expr) -> None:
         assert self._op is not None  # noqa: S101  # an item came before
         op, where = self._blocks.condition(self._op, condition, self.scope, self._ctes)
-        self._op = Map(
-            list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, keeps=True, where=where
-        )  # fmt: skip
+        self._op = filtered(op, where)
 
     # --- joins -----------------------------------------------------------------------------------
 
@@ -314,7 +300,7 @@ class FromClause:
                 "SM3019", "looking up a cache from a changelog is not supported yet",
                 "join the cache before the GROUP BY, where rows are only added", j,
             )  # fmt: skip
-        alias = f"_sm_x{self._ctx.names.new('', '').name}"
+        alias = self._ctx.names.alias()
         table = exp.alias_(exp.table_(relation.id, db="caches", quoted=True), alias, table=True)
         args: dict[str, object] = {"this": table, "on": condition or exp.true()}
         if kind in ("SEMI", "ANTI"):
@@ -329,10 +315,9 @@ class FromClause:
         ]
         self._ctx.details.append(f"lookup join with {relation.name}")
         shown = [] if kind in ("SEMI", "ANTI") else item.columns
-        return Map(
-            [*op.columns, *shown], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
-            input=op, keeps=True, joins=[exp.Join(**args)], joined=joined, caches=[relation],
-            rule=f"lookup join with {relation.name}",
+        return Map.over(
+            op, columns=[*op.columns, *shown], keeps=True, joins=[exp.Join(**args)], joined=joined,
+            caches=[relation], rule=f"lookup join with {relation.name}",
         )  # fmt: skip
 
     # --- unnest ----------------------------------------------------------------------------------
@@ -343,7 +328,7 @@ class FromClause:
             self._op = Given([], select=exp.select("1"))
         names, kinds = self._unnested(node)
         columns = [self._ctx.names.new(n, t) for n, t in zip(names, kinds, strict=True)]
-        alias = f"_sm_x{self._ctx.names.new('', '').name}"
+        alias = self._ctx.names.alias()
         resolved = self._blocks.resolve(node, self.scope)
         inner = [f"_u{i}" for i in range(len(columns))]
         resolved.set(
@@ -364,11 +349,8 @@ class FromClause:
         joined: list[tuple[Column, exp.Expr]] = [
             (c, exp.column(n, table=alias)) for c, n in zip(columns, inner, strict=True)
         ]
-        op = self._op
-        self._op = Map(
-            [*op.columns, *columns], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
-            input=op, keeps=True, joins=[exp.Join(**args)],
-            joined=joined,
+        self._op = Map.over(
+            self._op, columns=[*self._op.columns, *columns], keeps=True, joins=[exp.Join(**args)], joined=joined
         )  # fmt: skip
 
     def _unnested(self, node: exp.Expr) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from stream_magic.core.change import SEQ
 from stream_magic.language.statements import Emit
 from stream_magic.planner.aggregates import (
     BY_ARRIVAL,
@@ -24,8 +23,17 @@ from stream_magic.planner.aggregates import (
     function_name,
 )
 from stream_magic.planner.context import Context
-from stream_magic.planner.joins import extended
-from stream_magic.planner.logical import SEVERAL, Aggregation, Column, Group, Map, Op, Stack
+from stream_magic.planner.logical import (
+    SEVERAL,
+    Aggregation,
+    Column,
+    Group,
+    Map,
+    Op,
+    Stack,
+    extended,
+)
+from stream_magic.planner.order import arrival, sorted_by, ties
 
 
 @dataclass
@@ -36,13 +44,6 @@ class Grouped:
     expressions: list[exp.Expr]
     links: list[Column]
     keys: dict[str, Column]
-
-
-@dataclass
-class _Set:
-    """One grouping set: texts of the keys in it."""
-
-    keys: list[str] = field(default_factory=list)
 
 
 class Grouper:
@@ -82,17 +83,17 @@ class Grouper:
 
     # --- keys ------------------------------------------------------------------------------------
 
-    def _read_sets(self) -> list[_Set]:
+    def _read_sets(self) -> list[list[str]]:
         group = self._group
         if group is None:
-            return [_Set()]
+            return [[]]
         if group.args.get("all"):
-            return [_Set(list(dict.fromkeys(self._key(e) for e in self._all_keys)))]
+            return [list(dict.fromkeys(self._key(e) for e in self._all_keys))]
         clauses = ("grouping_sets", "rollup", "cube")
         given = [*group.expressions, *(e for c in clauses for e in group.args.get(c) or [])]
         parts = [self._sets_of(e) for e in given]
         crossed = [_joined(choice) for choice in itertools.product(*parts)]
-        return [_Set(list(dict.fromkeys(k))) for k in crossed]
+        return [list(dict.fromkeys(k)) for k in crossed]
 
     def _sets_of(self, e: exp.Expr) -> list[list[str]]:
         if isinstance(e, exp.GroupingSets):
@@ -146,45 +147,37 @@ class Grouper:
         name = function_name(core)
         self._refuse(name, core, node)
         order = node.find(exp.Order)
-        for argument in list(arguments_of(core)):
-            inner = argument.this if isinstance(argument, exp.Order) else argument
-            if inner is not None and inner.find(exp.Column) and not isinstance(inner, exp.Column):
-                inner.replace(self._before(inner).ref)
-        for key in order.expressions if order is not None else []:
-            if key.this.find(exp.Column) and not isinstance(key.this, exp.Column):
-                key.this.replace(self._before(key.this).ref)
         where = node.expression if isinstance(node, exp.Filter) else None
-        if where is not None and where.find(exp.Column) and not isinstance(where.this, exp.Column):
-            where.this.replace(self._before(where.this).ref)
+        computed = [
+            *arguments_of(core),
+            *(o.this for o in (order.expressions if order is not None else [])),
+        ]
+        for part in [*computed, *([where.this] if where is not None else [])]:
+            if part.find(exp.Column) and not isinstance(part, exp.Column):
+                part.replace(self._before(part).ref)
         is_distinct = core.find(exp.Distinct) is not None
-        goes_by = None
-        if order is not None:
-            named = {o.this.name for o in order.expressions}
-            if name in BY_ARRIVAL and not is_distinct:
-                ties = [
-                    exp.Ordered(this=c.ref, nulls_first=False)
-                    for c in self._columns
-                    if c.name not in named
-                ]
-                order.set("expressions", [*order.expressions, *ties])
-        elif name in BY_ARRIVAL and is_distinct:
+        is_mergeable = not is_distinct and order is None
+        sql = node.sql("duckdb")
+        if name in BY_ARRIVAL and not is_distinct:
+            is_mergeable = False
+            if order is not None:
+                keys = [*order.expressions, *ties(self._columns, sorted_by(order.expressions))]
+                order.set("expressions", keys)
+                sql = node.sql("duckdb")
+            else:
+                if not self._op.has_order:
+                    raise self._ctx.refuse(
+                        "SM3046", f"{name}(...) goes by arrival, and that is not settled where rows are changed",
+                        f"say which comes first: {name}(x ORDER BY y)", node,
+                    )  # fmt: skip
+                text = core.sql("duckdb")
+                sql = sql.replace(text, f"{text[:-1]} ORDER BY {arrival().sql('duckdb')})", 1)
+        elif name in BY_ARRIVAL and order is None:
             raise self._ctx.refuse(
                 "SM3045", f"{name}(DISTINCT ...) has no settled order",
                 f"say which comes first: {name}(DISTINCT x ORDER BY x)", node,
             )  # fmt: skip
-        elif name in BY_ARRIVAL:
-            if not self._op.has_order:
-                raise self._ctx.refuse(
-                    "SM3046", f"{name}(...) goes by arrival, and that is not settled where rows are changed",
-                    f"say which comes first: {name}(x ORDER BY y)", node,
-                )  # fmt: skip
-            goes_by = exp.Order(expressions=[exp.Ordered(this=exp.column(SEQ), nulls_first=False)])
-        sql = node.sql("duckdb")
-        if goes_by is not None:
-            text = core.sql("duckdb")
-            sql = sql.replace(text, f"{text[:-1]} {goes_by.sql('duckdb').strip()})", 1)
-        is_mergeable = not is_distinct and order is None and goes_by is None
-        return Aggregation(column, exp.Var(this=sql), is_mergeable, shown)
+        return Aggregation(column, sql, is_mergeable, shown)
 
     def _refuse(self, name: str, core: exp.Expr, node: exp.Expr) -> None:
         if name in UNSETTLED:
@@ -200,14 +193,18 @@ class Grouper:
     # --- groups ----------------------------------------------------------------------------------
 
     def _one(
-        self, before: Op, before_keys: dict[str, Column], calls: list[Aggregation], chosen: _Set
+        self,
+        before: Op,
+        before_keys: dict[str, Column],
+        calls: list[Aggregation],
+        chosen: list[str],
     ) -> tuple[Op, dict[str, Column], list[Column]]:
         ctx = self._ctx
-        end = self._closing_end(before, [before_keys[k] for k in chosen.keys])
-        keys = {k: ctx.names.like(before_keys[k]) for k in chosen.keys}
+        end = self._closing_end(before, [before_keys[k] for k in chosen])
+        keys = {k: ctx.names.like(before_keys[k]) for k in chosen}
         links = [ctx.names.like(c) for c in self._links]
         pairs = [
-            *((keys[k], before_keys[k]) for k in chosen.keys),
+            *((keys[k], before_keys[k]) for k in chosen),
             *zip(links, self._links, strict=True),
         ]
         is_closing = self._emit == "close" and end is not None
@@ -231,37 +228,32 @@ class Grouper:
         return next((known[k.window] for k in keys if k.window in known), None)
 
     def _several(
-        self, before: Op, before_keys: dict[str, Column], calls: list[Aggregation], sets: list[_Set]
+        self,
+        before: Op,
+        before_keys: dict[str, Column],
+        calls: list[Aggregation],
+        sets: list[list[str]],
     ) -> tuple[Op, dict[str, Column], list[Column], dict[str, Column]]:
         """One GROUP BY for each grouping set; the keys that it lacks are NULL there."""
         ctx = self._ctx
-        wanted = [g for e in self._expressions for g in e.find_all(exp.Grouping, exp.GroupingId)]
+        asked = (g for e in self._expressions for g in e.find_all(exp.Grouping, exp.GroupingId))
+        wanted = {g.sql("duckdb"): g for g in asked}
         keys = {k: ctx.names.like(c) for k, c in before_keys.items()}
         links = [ctx.names.like(c) for c in self._links]
-        marks = {g.sql("duckdb"): ctx.names.new(g.sql("duckdb"), "BIGINT") for g in wanted}
+        marks = {text: ctx.names.new(text, "BIGINT") for text in wanted}
+        given = [*keys.values(), *links, *(c.column for c in calls), *marks.values()]
         parts: list[Op] = []
         for chosen in sets:
-            renamed = [
-                Aggregation(ctx.names.like(c.column), c.call, c.is_mergeable, c.shown)
-                for c in calls
-            ]
+            renamed = [replace(c, column=ctx.names.like(c.column)) for c in calls]
             group, own, own_links = self._one(before, before_keys, renamed, chosen)
-            items: list[exp.Expr] = []
-            for k, c in keys.items():
-                items.append(
-                    own[k].ref if k in own else exp.cast(exp.null(), c.type, dialect="duckdb")
-                )
-            items += [c.ref for c in own_links]
-            items += [c.column.ref for c in renamed]
-            items += [exp.cast(exp.Literal.number(self._bits(g, own)), "BIGINT") for g in {g.sql("duckdb"): g for g in wanted}.values()]  # fmt: skip
-            columns = [
-                ctx.names.like(c)
-                for c in [*keys.values(), *links, *(c.column for c in calls), *marks.values()]
+            items: list[exp.Expr] = [
+                *(own[k].ref if k in own else _null(c) for k, c in keys.items()),
+                *(c.ref for c in own_links),
+                *(c.column.ref for c in renamed),
+                *(_bigint(self._bits(g, own)) for g in wanted.values()),
             ]
-            parts.append(
-                Map(columns, group.is_changelog, has_order=False, input=group, items=list(zip(columns, items, strict=True)))
-            )  # fmt: skip
-        given = [*keys.values(), *links, *(c.column for c in calls), *marks.values()]
+            columns = [ctx.names.like(c) for c in given]
+            parts.append(Map.over(group, list(zip(columns, items, strict=True))))
         is_changelog = any(p.is_changelog for p in parts)
         return Stack(given, is_changelog, has_order=False, parts=parts), keys, links, marks
 
@@ -281,11 +273,7 @@ class Grouper:
         """Keys and aggregates become columns of the grouped result."""
         text = e.sql("duckdb")
         if isinstance(e, exp.Grouping | exp.GroupingId):
-            return (
-                groupings[text].ref
-                if text in groupings
-                else exp.cast(exp.Literal.number(0), "BIGINT")
-            )
+            return groupings[text].ref if text in groupings else _bigint(0)
         if text in self._calls:
             return self._calls[text][1].ref
         if text in keys:
@@ -312,6 +300,14 @@ class Grouper:
 
     def _label(self, column: exp.Column) -> str:
         return next((c.label for c in self._op.columns if c.name == column.name), column.name)
+
+
+def _null(column: Column) -> exp.Expr:
+    return exp.cast(exp.null(), column.type, dialect="duckdb")
+
+
+def _bigint(value: int) -> exp.Expr:
+    return exp.cast(exp.Literal.number(value), "BIGINT")
 
 
 def _joined(units: Iterable[list[str]]) -> list[str]:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column, Leg, Map, Op, Product, conjunction, conjuncts, used
+from stream_magic.planner.logical import (
+    Column,
+    Leg,
+    Map,
+    Op,
+    Product,
+    conjunction,
+    conjuncts,
+    extended,
+    used,
+)
 from stream_magic.planner.nodes import DELTA
+from stream_magic.planner.over import first_of_each
 
 _PLAIN = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.And, exp.Or, exp.Not, exp.Paren,
@@ -160,22 +172,19 @@ def _hoisted(
     return extended(left, made[0]), extended(right, made[1]), on
 
 
-def extended(op: Op, items: list[tuple[Column, exp.Expr]]) -> Op:
-    """The operation with more columns."""
-    if not items:
-        return op
-    return Map(
-        [*op.columns, *(c for c, _ in items)], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
-        input=op, items=items, keeps=True,
-    )  # fmt: skip
+def filtered(op: Op, where: list[exp.Expr], rule: str = "") -> Op:
+    """The rows that meet these conditions; what cannot fail on a row is done within a join."""
+    if isinstance(op, Product) and not op.where:
+        plain = [w for w in where if is_plain(w)]
+        where = [w for w in where if not is_plain(w)]
+        op = replace(op, where=plain, columns=list(op.columns))
+    return Map.over(op, keeps=True, where=where, rule=rule) if where else op
 
 
 def _one_a_moment(
     ctx: Context, right: Op, on: list[exp.Expr], pairs: list[tuple[exp.Expr, exp.Expr]], node: exp.Expr | None
 ) -> Op:  # fmt: skip
     """Of rows that an ASOF join cannot tell apart, the first by the row's other columns."""
-    from stream_magic.planner.over import first_of_each  # over.py needs join conditions too
-
     names = {c.name for c in right.columns}
     bounds = [p for p in on if isinstance(p, exp.LT | exp.LTE | exp.GT | exp.GTE)]
     if len(bounds) != 1:
@@ -186,4 +195,4 @@ def _one_a_moment(
     time = next(s for s in sides if used([s]) <= names)
     keys = [r for _, r in pairs]
     columns = [c for c in right.columns if c.name in used([time, *keys])]
-    return first_of_each(ctx, right, columns, keeps_names=True)
+    return first_of_each(right, columns)

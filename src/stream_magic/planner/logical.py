@@ -7,8 +7,9 @@ no aliases to be understood. `lower.py` turns this tree into the nodes that the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlglot import exp
 
@@ -58,6 +59,10 @@ class Names:
         """A column of another name that means the same."""
         name = f"c{next(self._numbers)}"
         return replace(column, name=name, label=column.label if label is None else label)
+
+    def alias(self) -> str:
+        """A name for an item of FROM."""
+        return f"_sm_x{next(self._numbers)}"
 
 
 @dataclass(eq=False)
@@ -121,6 +126,19 @@ class Map(Op):
     sign: int = 0
     rule: str = ""
 
+    @classmethod
+    def over(
+        cls, op: Op, items: Sequence[tuple[Column, exp.Expr]] = (), *, columns: list[Column] | None = None,
+        keeps: bool = False, **more: Any,
+    ) -> Map:  # fmt: skip
+        """Over an operation whose rows go on with what they carry; it gives its items, and what it keeps."""
+        if columns is None:
+            columns = [*(op.columns if keeps else ()), *(c for c, _ in items)]
+        return cls(
+            columns, op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
+            input=op, items=list(items), keeps=keeps, **more,
+        )  # fmt: skip
+
 
 @dataclass(eq=False)
 class Leg:
@@ -156,7 +174,7 @@ class Aggregation:
     """One aggregate: `sql` over the input's column names."""
 
     column: Column
-    call: exp.Expr
+    sql: str
     is_mergeable: bool
     shown: str
 
@@ -175,6 +193,17 @@ class Group(Op):
     calls: list[Aggregation] = field(kw_only=True)
     emit: Emit = "changes"
     end: Column | None = None
+
+    @classmethod
+    def distinct(
+        cls, names: Names, op: Op, columns: Iterable[Column]
+    ) -> tuple[Group, dict[str, Column]]:
+        """Each value of these columns once. Also what they are called now."""
+        pairs = [(names.like(c), c) for c in dict.fromkeys(columns)]
+        group = cls(
+            [new for new, _ in pairs], True, has_order=False, lateness_us=op.lateness_us, input=op, keys=pairs, calls=[]
+        )  # fmt: skip
+        return group, {old.name: new for new, old in pairs}
 
 
 @dataclass(eq=False)
@@ -205,6 +234,20 @@ class Parted(Op):
     by_arrival: bool = False
     rule: str = ""
 
+    @classmethod
+    def over(
+        cls, names: Names | None, op: Op, keys: list[Column], body: str, *,
+        more: Sequence[tuple[Column, str]] = (), by_arrival: bool = False, rule: str,
+    ) -> Parted:  # fmt: skip
+        """Over one operation: its columns, under new names if there are `names`, and more."""
+        kept = [names.like(c) for c in op.columns] if names is not None else list(op.columns)
+        return cls(
+            [*kept, *(c for c, _ in more)], True, has_order=False, inputs=[op], keys=[keys],
+            key_sql=[k.name for k in keys],
+            items=[*((k, c.name) for k, c in zip(kept, op.columns, strict=True)), *more],
+            body=body, by_arrival=by_arrival, rule=rule,
+        )  # fmt: skip
+
 
 def inputs_of(op: Op) -> list[Op]:
     match op:
@@ -217,6 +260,11 @@ def inputs_of(op: Op) -> list[Op]:
         case Parted():
             return op.inputs
     return []
+
+
+def extended(op: Op, items: Sequence[tuple[Column, exp.Expr]]) -> Op:
+    """The operation with more columns."""
+    return Map.over(op, items, keeps=True) if items else op
 
 
 def walk(op: Op) -> Iterator[Op]:
@@ -234,6 +282,15 @@ def walk(op: Op) -> Iterator[Op]:
 def used(expressions: Iterable[exp.Expr]) -> set[str]:
     """Names of the columns in expressions."""
     return {c.name for e in expressions for c in e.find_all(exp.Column)}
+
+
+def renamed(node: exp.Expr, names: Mapping[str, Column]) -> exp.Expr:
+    """The expression over the names that columns have now."""
+
+    def change(n: exp.Expr) -> exp.Expr:
+        return names[n.name].ref if isinstance(n, exp.Column) and n.name in names else n
+
+    return node.copy().transform(change)
 
 
 def conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:

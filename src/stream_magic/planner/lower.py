@@ -249,14 +249,7 @@ class Lowering:
 
     # --- nodes -----------------------------------------------------------------------------------
 
-    def _seal(
-        self,
-        level: Level,
-        items: Sequence[tuple[str, Column]],
-        extra: dict[str, exp.Expr] | None = None,
-    ) -> Compute:
-        if extra:
-            level = replace(level, hidden={**extra, **level.hidden})
+    def _seal(self, level: Level, items: Sequence[tuple[str, Column]]) -> Compute:
         select = level.select([(n, level.columns[c.name]) for n, c in items])
         return self._compute(level, select, [n for n, _ in items])
 
@@ -317,7 +310,7 @@ class Lowering:
         inputs = {c.name: c for c in op.input.columns}
         wanted = [k.name for _, k in op.keys]
         for c in op.calls:
-            wanted += [n for n in inputs if _mentions(c.call.name, n)]
+            wanted += [n for n in inputs if _mentions(c.sql, n)]
         columns = [inputs[n] for n in dict.fromkeys(wanted)] or op.input.columns[:1]
         level = self._level(
             op.input, {c.name for c in columns} | ({op.end.name} if op.end else set())
@@ -326,14 +319,9 @@ class Lowering:
             one = self._ctx.names.new("_sm_one", "INTEGER")
             level.columns[one.name] = exp.Literal.number(1)
             columns = [one]
-        extra = (
-            {WINDOW_END: _micros(level.columns[op.end.name])}
-            if op.end and level.checked is None
-            else None
-        )
-        if op.end is not None and level.checked is not None:
+        if op.end is not None:
             level.checked = level.columns[op.end.name]
-        before = self._seal(level, [(c.name, c) for c in columns], extra)
+        before = self._seal(level, [(c.name, c) for c in columns])
         return self._aggregate(op, before), [
             *(c for c, _ in op.keys),
             *(c.column for c in op.calls),
@@ -355,9 +343,7 @@ class Lowering:
             state = f"SELECT {call.state_sql} AS s FROM {source}{group}"
             return replace(call, is_mergeable=call.is_mergeable and binder.can_run(state, table))
 
-        calls = tuple(
-            made(Call(c.column.name, c.call.name, c.is_mergeable, c.shown)) for c in op.calls
-        )
+        calls = tuple(made(Call(c.column.name, c.sql, c.is_mergeable, c.shown)) for c in op.calls)
         shown = [k for k in keys if k != WINDOW_END]
         items = ", ".join([*shown, *(f"{c.sql} AS {c.name}" for c in calls)]) or "1 AS _sm_none"
         grouped = binder.columns(f"SELECT {items} FROM {source}{group}", table)

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from stream_magic.core.change import SEQ
-from stream_magic.planner.aggregates import function_name
+from stream_magic.planner.aggregates import aggregate_core, arguments_of, function_name
 from stream_magic.planner.context import Context
-from stream_magic.planner.joins import extended
-from stream_magic.planner.logical import Column, Op, Parted
+from stream_magic.planner.logical import Column, Names, Op, Parted, extended, used
+from stream_magic.planner.order import arrival, over, require_arrival, sorted_by, ties
 
 # With these a tie is no tie: their answer is the same for peers.
 _PEERS = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
+# These number rows one by one, whatever the frame.
+_ROW_WISE = frozenset({"row_number", "ntile", "lag", "lead"})
 # With a frame of RANGE or GROUPS their answer depends on the order of peers.
 _ORDERED = frozenset({"first_value", "last_value", "nth_value", "first", "last", "any_value", "arbitrary", "list",
                       "array_agg", "string_agg", "group_concat", "listagg"})  # fmt: skip
@@ -40,24 +42,16 @@ def add_windows(
     settled = [_settled(ctx, op, w, columns, links) for w in windows]
     types = ctx.types(settled, [*op.columns, Column(SEQ, "", "BIGINT")])
     found = [ctx.names.new(w.sql("duckdb"), t) for w, t in zip(windows, types, strict=True)]
-    by_arrival = any(
-        w.find(exp.Column, bfs=False) and SEQ in {c.name for c in w.find_all(exp.Column)}
-        for w in settled
-    )
+    by_arrival = SEQ in used(settled)
     if by_arrival and not op.has_order:
         raise ctx.refuse(
             "SM3056", "the order of arrival is not settled here, where rows are changed",
             "say in OVER (ORDER BY ...) which row comes first", windows[0],
         )  # fmt: skip
-    kept = [ctx.names.like(c) for c in op.columns]
-    parted = Parted(
-        [*kept, *found], True, has_order=False,
-        inputs=[op], keys=[keys], key_sql=[k.name for k in keys],
-        items=[
-            *((k, c.name) for k, c in zip(kept, op.columns, strict=True)),
-            *((c, w.sql("duckdb")) for c, w in zip(found, settled, strict=True)),
-        ],
-        body="FROM _sm_i0", by_arrival=by_arrival, rule=f"{', '.join(function_name(w.this) for w in windows)} over partitions",
+    parted = Parted.over(
+        ctx.names, op, keys, "FROM _sm_i0", by_arrival=by_arrival,
+        more=[(c, w.sql("duckdb")) for c, w in zip(found, settled, strict=True)],
+        rule=f"{', '.join(function_name(w.this) for w in windows)} over partitions",
     )  # fmt: skip
     return parted, found
 
@@ -67,13 +61,9 @@ def _with_arguments(ctx: Context, op: Op, windows: list[exp.Window]) -> Op:
     made: list[tuple[Column, exp.Expr]] = []
     known: dict[str, Column] = {}
     for window in windows:
-        core = window.this
-        for node in [
-            *_values(core),
-            *(window.args.get("partition_by") or []),
-            *_sorts(window),
-            *_sorts(core),
-        ]:
+        core = aggregate_core(window.this)
+        parts = window.args.get("partition_by") or []
+        for node in [*arguments_of(core), *parts, *_sorts(window), *_sorts(window.this)]:
             if isinstance(node, exp.Column) or not node.find(exp.Column):
                 continue
             text = node.sql("duckdb")
@@ -82,19 +72,6 @@ def _with_arguments(ctx: Context, op: Op, windows: list[exp.Window]) -> Op:
                 made.append((known[text], node.copy()))
             node.replace(known[text].ref)
     return extended(op, made)
-
-
-def _values(core: exp.Expr) -> list[exp.Expr]:
-    while isinstance(core, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
-        core = core.this
-    found = []
-    for value in core.args.values():
-        for v in value if isinstance(value, list) else [value]:
-            if isinstance(v, exp.Distinct):
-                found += v.expressions
-            elif isinstance(v, exp.Expr) and not isinstance(v, exp.Star | exp.Order):
-                found.append(v)
-    return found
 
 
 def _sorts(node: exp.Expr) -> list[exp.Expr]:
@@ -121,32 +98,29 @@ def _settled(
         copied.set(
             "partition_by", [*(copied.args.get("partition_by") or []), *(c.ref for c in links)]
         )
-    core = copied.this
-    while isinstance(core, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
-        core = core.this
+    core = aggregate_core(copied.this)
     name = function_name(core)
-    spec = copied.args.get("spec")
-    kind = str(spec.args.get("kind") or "RANGE").upper() if spec is not None else "RANGE"
-    order = copied.args.get("order")
-    is_row_wise = name in ("row_number", "ntile", "lag", "lead")
     if name in _PEERS:
         return copied
-    if kind == "ROWS" or is_row_wise:
-        keys = [*(order.expressions if order is not None else []), *_ties(order, columns)]
-        if order is None and op.has_order:
-            keys = [exp.Ordered(this=exp.column(SEQ), nulls_first=False)]
-        copied.set("order", exp.Order(expressions=keys))
+    spec, order = copied.args.get("spec"), copied.args.get("order")
+    kind = str(spec.args.get("kind") or "RANGE").upper() if spec is not None else "RANGE"
+    given = order.expressions if order is not None else []
+    if kind == "ROWS" or name in _ROW_WISE:
+        first = (
+            [arrival()]
+            if order is None and op.has_order
+            else [*given, *ties(columns, sorted_by(given))]
+        )
+        copied.set("order", exp.Order(expressions=first))
         return copied
-    if name in _ORDERED and order is not None and core.find(exp.Order) is None:
+    if name not in _ORDERED or core.find(exp.Order) is not None:
+        return copied
+    if order is not None:
         raise ctx.refuse(
             "SM3057", f"{name}(...) over a frame of {kind} has no settled answer: peers have no order",
             "write the frame with ROWS: ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", window,
         )  # fmt: skip
-    if name in _ORDERED and order is None and core.find(exp.Order) is None:
-        if not op.has_order:
-            return _with_whole_frame(copied, _ties(None, columns))
-        return _with_whole_frame(copied, [exp.Ordered(this=exp.column(SEQ), nulls_first=False)])
-    return copied
+    return _with_whole_frame(copied, [arrival()] if op.has_order else ties(columns))
 
 
 def _with_whole_frame(window: exp.Window, keys: list[exp.Ordered]) -> exp.Window:
@@ -159,73 +133,41 @@ def _with_whole_frame(window: exp.Window, keys: list[exp.Ordered]) -> exp.Window
     return window
 
 
-def _ties(order: exp.Order | None, columns: Sequence[Column]) -> list[exp.Ordered]:
-    """The row's other columns in their order."""
-    named = (
-        {o.this.name for o in order.expressions if isinstance(o.this, exp.Column)}
-        if order
-        else set()
-    )
-    return [exp.Ordered(this=c.ref, nulls_first=False) for c in columns if c.name not in named]
-
-
 def first_of_each(
-    ctx: Context, op: Op, keys: list[Column], order: Sequence[exp.Ordered] = (), *, by_arrival: bool = False,
-    keeps_names: bool = False,
-) -> Op:  # fmt: skip
-    """One row for each value of the keys: the first by `order`, then by the other columns (or by arrival)."""
-    sort = list(order)
-    if by_arrival:
-        sort.append(exp.Ordered(this=exp.column(SEQ), nulls_first=False))
-    named = {k.name for k in keys} | {o.this.name for o in sort}
-    sort += [exp.Ordered(this=c.ref, nulls_first=False) for c in op.columns if c.name not in named]
-    parts = ", ".join(k.name for k in keys)
-    by = ", ".join(o.sql("duckdb") for o in sort) or "1"
-    body = f"FROM _sm_i0 QUALIFY row_number() OVER ({f'PARTITION BY {parts} ' if keys else ''}ORDER BY {by}) = 1"
-    kept = list(op.columns) if keeps_names else [ctx.names.like(c) for c in op.columns]
-    return Parted(
-        kept, True, has_order=False,
-        inputs=[op], keys=[keys], key_sql=[k.name for k in keys],
-        items=[(k, c.name) for k, c in zip(kept, op.columns, strict=True)], body=body,
-        by_arrival=by_arrival, rule="first row of each key",
+    op: Op, keys: list[Column], order: Sequence[exp.Ordered] = (), names: Names | None = None
+) -> Parted:
+    """One row for each value of the keys: the first by `order`, then by the other columns. Under its own names without `names`."""
+    named = {k.name for k in keys} | sorted_by(order)
+    sort = [*order, *ties(op.columns, named)]
+    return Parted.over(
+        names, op, keys, f"FROM _sm_i0 QUALIFY row_number() {over(keys, sort)} = 1",
+        by_arrival=SEQ in used(sort), rule="first row of each key",
     )  # fmt: skip
 
 
 def top(
-    ctx: Context, op: Op, order: Sequence[exp.Ordered], columns: Sequence[Column], limit: exp.Expr | None,
-    offset: exp.Expr | None, links: list[Column], *, is_percent: bool = False,
-) -> tuple[Op, dict[str, Column]]:  # fmt: skip
-    """ORDER BY ... LIMIT, for each value of the links. Returns also what the columns are called now."""
-    sort = list(order)
-    by_arrival = not sort
-    if by_arrival:
-        if not op.has_order:
-            raise ctx.refuse(
-                "SM3056", "LIMIT goes by arrival, and that is not settled where rows are changed",
-                "say with ORDER BY which rows come first", limit or offset,
-            )  # fmt: skip
-        sort = [exp.Ordered(this=exp.column(SEQ), nulls_first=False)]
-    named = {o.this.name for o in sort}
-    sort += [exp.Ordered(this=c.ref, nulls_first=False) for c in columns if c.name not in named]
-    parts = ", ".join(k.name for k in links)
-    by = ", ".join(o.sql("duckdb") for o in sort)
-    over = f"OVER ({f'PARTITION BY {parts} ' if links else ''}ORDER BY {by})"
-    start = f"coalesce({offset.sql('duckdb')}, 0)" if offset is not None else "0"
-    tests = [f"row_number() {over} > {start}"] if offset is not None else []
-    if limit is not None and is_percent:
-        whole = f"count(*) OVER ({f'PARTITION BY {parts}' if links else ''})"
-        tests.append(
-            f"row_number() {over} <= {start} + floor({whole} * {limit.sql('duckdb')} / 100)::BIGINT"
-        )
-    elif limit is not None:
-        tests.append(
-            f"row_number() {over} <= {start} + coalesce({limit.sql('duckdb')}, 9223372036854770000)"
-        )
-    kept = {c.name: ctx.names.like(c) for c in op.columns}
-    parted = Parted(
-        list(kept.values()), True, has_order=False,
-        inputs=[op], keys=[links], key_sql=[k.name for k in links],
-        items=[(k, n) for n, k in kept.items()], body=f"FROM _sm_i0 QUALIFY {' AND '.join(tests)}",
-        by_arrival=by_arrival, rule="top rows",
+    ctx: Context, op: Op, order: Sequence[exp.Ordered], columns: Sequence[Column], limit: exp.Limit | None,
+    offset: exp.Offset | None, links: list[Column],
+) -> Op:  # fmt: skip
+    """ORDER BY ... LIMIT, for each value of the links; all columns of `op` under new names, in their order."""
+    if not order:
+        what = "LIMIT" if limit is not None else "OFFSET"
+        require_arrival(ctx, op, what, "say with ORDER BY which rows come first", limit or offset)
+    sort = list(order) or [arrival()]
+    row = f"row_number() {over(links, [*sort, *ties(columns, sorted_by(sort))])}"
+    start = f"coalesce({offset.expression.sql('duckdb')}, 0)" if offset is not None else "0"
+    tests = [f"{row} > {start}"] if offset is not None else []
+    if limit is not None:
+        tests.append(f"{row} <= {start} + {_count(limit, links)}")
+    return Parted.over(
+        ctx.names, op, links, f"FROM _sm_i0 QUALIFY {' AND '.join(tests)}", by_arrival=not order, rule="top rows"
     )  # fmt: skip
-    return parted, kept
+
+
+def _count(limit: exp.Limit, links: list[Column]) -> str:
+    """How many rows LIMIT lets through."""
+    given = limit.expression.sql("duckdb")
+    options = limit.args.get("limit_options")
+    if options is not None and options.args.get("percent"):
+        return f"floor(count(*) {over(links)} * {given} / 100)::BIGINT"
+    return f"coalesce({given}, 9223372036854770000)"

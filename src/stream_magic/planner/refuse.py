@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlglot import exp
 
 from stream_magic.errors import PlanError, Span
 from stream_magic.language.binder import lost_in_arrow
 from stream_magic.language.spans import span_of
+
+
+class Unsupported(NamedTuple):
+    """What cannot be kept up to date yet, and what to write instead."""
+
+    code: str
+    what: str
+    hint: str
+
+
+# By sqlglot's name for a clause of a SELECT, or of an item in FROM.
+CLAUSES = {
+    "sample": Unsupported("SM3006", "SAMPLE", "filter by a hash: WHERE hash(id) % 100 < 10"),
+    "pivots": Unsupported("SM3007", "PIVOT", "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')"),
+    "connect": Unsupported("SM3008", "CONNECT BY", "there is no streaming form"),
+    "match": Unsupported("SM3009", "MATCH_RECOGNIZE", "it comes with a later version"),
+    "version": Unsupported("SM3012", "FOR SYSTEM_TIME AS OF", "write ASOF JOIN p ON p.key = o.key AND o.ts >= p.ts"),
+}  # fmt: skip
 
 
 def refuse_collations(ast: exp.Expr, text: str) -> None:

@@ -6,43 +6,30 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from stream_magic.language.binder import typed_columns
 from stream_magic.planner.context import Ctes, Result
-from stream_magic.planner.logical import Column, Group, Map, Op, Parted, Scan, Stack, walk
+from stream_magic.planner.logical import Column, Group, Map, Names, Op, Parted, Scan, Stack, walk
 
 if TYPE_CHECKING:
-    from stream_magic.planner.block import Blocks
+    from stream_magic.planner.blocks import Blocks
 
 
 def combine(blocks: Blocks, node: exp.SetOperation, ctes: Ctes) -> Result:
     """The result of a set operation, without its ORDER BY and LIMIT."""
     ctx = blocks.ctx
-    left = blocks.query(node.this, ctes)
-    right = blocks.query(node.expression, ctes)
+    sides = [blocks.query(side, ctes) for side in (node.this, node.expression)]
     is_by_name = bool(node.args.get("by_name"))
     word = "UNION ALL BY NAME" if is_by_name else "UNION ALL"
-    sides = []
-    for r in (left, right):
-        casts = ", ".join(
-            f'CAST(NULL AS {c.type}) AS "{c.label.replace(chr(34), chr(34) * 2)}"'
-            for c in r.columns
-        )
-        sides.append(f"SELECT {casts}")
-    bound = ctx.binder.columns(f"{sides[0]} {word} {sides[1]}")
+    bound = ctx.binder.columns(f" {word} ".join(f"({_empty(r)})" for r in sides))
     columns = [ctx.names.new(n, t) for n, t in zip(bound.names, bound.types, strict=True)]
-    parts = [_aligned(blocks, r, columns, is_by_name=is_by_name) for r in (left, right)]
+    parts = [_aligned(ctx.names, r, columns, is_by_name=is_by_name) for r in sides]
     is_distinct = bool(node.args.get("distinct"))
     if isinstance(node, exp.Union):
-        op: Op = Stack(
-            columns, any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
-            max(p.lateness_us for p in parts), _has_order(parts), parts=parts,
-        )  # fmt: skip
-        _keep_roles(columns, parts)
         ctx.details.append("union")
-        return _distinct(blocks, op) if is_distinct else Result(op, columns)
+        return _union(ctx.names, columns, parts, is_distinct=is_distinct)
     word = "INTERSECT" if isinstance(node, exp.Intersect) else "EXCEPT"
     first, second = (", ".join(c.name for c in p.columns) for p in parts)
-    names = ", ".join(c.name for c in parts[0].columns)
-    body = f"FROM (SELECT {first} FROM _sm_i0 {word}{'' if is_distinct else ' ALL'} SELECT {second} FROM _sm_i1) AS _q({names})"
+    body = f"FROM (SELECT {first} FROM _sm_i0 {word}{'' if is_distinct else ' ALL'} SELECT {second} FROM _sm_i1) AS _q({first})"
     parted = Parted(
         columns, True, has_order=False, inputs=parts, keys=[list(p.columns) for p in parts],
         key_sql=[c.name for c in parts[0].columns],
@@ -52,41 +39,35 @@ def combine(blocks: Blocks, node: exp.SetOperation, ctes: Ctes) -> Result:
     return Result(parted, columns)
 
 
-def _distinct(blocks: Blocks, op: Op) -> Result:
-    pairs = [(blocks.ctx.names.like(c), c) for c in op.columns]
-    columns = [n for n, _ in pairs]
-    group = Group(
-        list(columns),
-        True,
-        has_order=False,
-        lateness_us=op.lateness_us,
-        input=op,
-        keys=pairs,
-        calls=[],
-    )
-    return Result(group, columns)
+def _empty(result: Result) -> str:
+    """A SELECT with the result's names and types."""
+    return typed_columns([c.label for c in result.columns], [c.type for c in result.columns])
 
 
-def _aligned(blocks: Blocks, result: Result, columns: list[Column], *, is_by_name: bool) -> Op:
+def _union(names: Names, columns: list[Column], parts: list[Op], *, is_distinct: bool) -> Result:
+    for column, *own in zip(columns, *(p.columns for p in parts), strict=True):
+        column.is_time = all(c.is_time for c in own)
+    op: Op = Stack(
+        columns, any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
+        max(p.lateness_us for p in parts), _has_order(parts), parts=parts,
+    )  # fmt: skip
+    if is_distinct:
+        op, _ = Group.distinct(names, op, columns)
+    return Result(op, list(op.columns))
+
+
+def _aligned(names: Names, result: Result, columns: list[Column], *, is_by_name: bool) -> Op:
     """The side's columns in the common order and types."""
-    ctx, op = blocks.ctx, result.op
     by_label = {c.label.lower(): c for c in result.columns}
     items: list[tuple[Column, exp.Expr]] = []
     for i, c in enumerate(columns):
         own = by_label.get(c.label.lower()) if is_by_name else result.columns[i]
-        if own is None:
-            items.append(
-                (ctx.names.new(c.label, c.type), exp.cast(exp.null(), c.type, dialect="duckdb"))
-            )
-        elif own.type == c.type:
-            items.append((ctx.names.like(own), own.ref))
+        if own is not None and own.type == c.type:
+            items.append((names.like(own), own.ref))
         else:
-            items.append(
-                (ctx.names.new(c.label, c.type), exp.cast(own.ref, c.type, dialect="duckdb"))
-            )
-    return Map(
-        [c for c, _ in items], op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, input=op, items=items
-    )  # fmt: skip
+            value = exp.null() if own is None else own.ref
+            items.append((names.new(c.label, c.type), exp.cast(value, c.type, dialect="duckdb")))
+    return Map.over(result.op, items)
 
 
 def _has_order(parts: list[Op]) -> bool:
@@ -94,10 +75,3 @@ def _has_order(parts: list[Op]) -> bool:
     read = [{o.relation.id for o in walk(p) if isinstance(o, Scan)} for p in parts]
     is_apart = sum(map(len, read)) == len(set().union(*read))
     return is_apart and all(p.has_order for p in parts)
-
-
-def _keep_roles(columns: list[Column], parts: list[Op]) -> None:
-    """A column is the watermarked time, or a window's end, if it is so on all sides."""
-    for i, column in enumerate(columns):
-        own = [p.columns[i] for p in parts]
-        column.is_time = all(c.is_time for c in own)

@@ -13,14 +13,23 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.aggregates import aggregate_core, function_name
 from stream_magic.planner.context import Ctes, Result
-from stream_magic.planner.joins import extended, join
-from stream_magic.planner.logical import Aggregation, Column, Group, Map, Op, Stack, used
+from stream_magic.planner.joins import join
+from stream_magic.planner.logical import (
+    Aggregation,
+    Column,
+    Group,
+    Map,
+    Op,
+    Stack,
+    extended,
+    used,
+)
 from stream_magic.planner.references import PLACE, table_name
 from stream_magic.planner.scope import OUTER, Scope
 from stream_magic.planner.text import from_items
 
 if TYPE_CHECKING:
-    from stream_magic.planner.block import Blocks
+    from stream_magic.planner.blocks import Blocks
 
 _COUNTS = frozenset(
     {"count", "count_star", "count_if", "countif", "regr_count", "approx_count_distinct"}
@@ -102,6 +111,14 @@ class Subqueries:
             op, made, place = self._one(op, query)
             place.replace(made)
         return op, holder.this
+
+    def expressions(self, op: Op, given: list[exp.Expr]) -> tuple[Op, list[exp.Expr]]:
+        """The same for several."""
+        made = []
+        for e in given:
+            op, over_columns = self.expression(op, e)
+            made.append(over_columns)
+        return op, made
 
     # --- kinds -----------------------------------------------------------------------------------
 
@@ -227,8 +244,8 @@ class Subqueries:
         highest = ctx.names.new(value.label, value.type)
         count = ctx.names.new("count", "BIGINT")
         calls = [
-            Aggregation(highest, exp.Var(this=f"max({value.name})"), True, f"max({value.label})"),
-            Aggregation(count, exp.Var(this="count(*)"), True, "count(*)"),
+            Aggregation(highest, f"max({value.name})", True, f"max({value.label})"),
+            Aggregation(count, "count(*)", True, "count(*)"),
         ]
         group = Group(
             [*(n for n, _ in links), highest, count],
@@ -243,10 +260,8 @@ class Subqueries:
             f"CASE WHEN {count.name} > 1 THEN error('More than one row returned by a subquery used as an expression') ELSE {highest.name} END",
             dialect="duckdb",
         )
-        made = Map(
-            [one, *(n for n, _ in links)], True, has_order=False, input=group,
-            items=[(one, exp.cast(checked, one.type, dialect="duckdb")), *((n, n.ref) for n, _ in links)],
-        )  # fmt: skip
+        value_or_error = exp.cast(checked, one.type, dialect="duckdb")
+        made = Map.over(group, [(one, value_or_error), *((n, n.ref) for n, _ in links)])
         renamed = [(n, o) for (n, _), (_, o) in zip(links, result.links, strict=True)]
         return Result(made, [one], links=renamed, is_single=True)
 
@@ -256,15 +271,14 @@ class Subqueries:
         """It reads caches, and nothing else."""
         tables = list(query.find_all(exp.Table))
         return bool(tables) and all(
-            self._cache(t, query) is not None or self._is_own_cte(t, query) for t in tables
+            self._cache(t) is not None or self._is_own_cte(t, query) for t in tables
         )
 
     @staticmethod
     def _is_own_cte(table: exp.Table, query: exp.Expr) -> bool:
         return table_name(table).lower() in {c.alias.lower() for c in query.find_all(exp.CTE)}
 
-    def _cache(self, table: exp.Table, query: exp.Expr) -> Relation | None:
-        del query
+    def _cache(self, table: exp.Table) -> Relation | None:
         if PLACE in table.meta or table_name(table).lower() in self._ctes:
             return None
         relation = self._ctx.catalog.get(table_name(table))
@@ -283,7 +297,7 @@ class Subqueries:
         for select in node.find_all(exp.Select):
             self._resolve_lookup(select)
         for table in list(node.find_all(exp.Table)):
-            relation = self._cache(table, query)
+            relation = self._cache(table)
             if relation is not None:
                 caches.append(relation)
                 alias = table.alias or table.name
@@ -292,10 +306,7 @@ class Subqueries:
                 )
         self._ctx.details += [f"lookup in {c.name}" for c in caches]
         column = self._ctx.names.new(node.sql("duckdb"), self._ctx.types([node], op.columns)[0])
-        made = extended(op, [(column, node)])
-        assert isinstance(made, Map)  # noqa: S101  # there is an item
-        made.caches = caches
-        return made, column.ref, place
+        return Map.over(op, [(column, node)], keeps=True, caches=caches), column.ref, place
 
     def _resolve_lookup(self, select: exp.Select) -> None:
         """Columns of the SELECT around it get their names; those of the caches keep theirs."""

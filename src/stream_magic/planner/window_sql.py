@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from stream_magic.language.binder import quote
 from stream_magic.planner.windows import WindowCall, bucket
 
 
+@dataclass(frozen=True)
+class Assigned:
+    """How rows get their windows: `select` gives them with scratch columns, of which start and end are made.
+
+    Attributes:
+        select: a SELECT over the source.
+        scratch: names of the columns that it adds.
+        start, end: expressions over its columns.
+    """
+
+    select: str
+    scratch: tuple[str, ...]
+    start: str
+    end: str
+
+
 def as_sql(call: WindowCall, source: str) -> str:
     """A SELECT that gives the rows of `source`, in its order, with `window_start` and `window_end`."""
+    keys = [quote(k) for k in call.keys]
     if call.function == "latest":
-        return _latest(call, source)
-    if not call.time_column:
-        return _rows(call, source)
+        return _latest(keys, source)
     if call.function == "session":
-        return _session(call, source)
-    t = quote(call.time_column)
-    kind = dict(zip(*call.shown, strict=True))[call.time_column]
-    size = call.sizes[-1]
-    if call.function == "tumble":
-        start = bucket(t, size, kind, call.shift)
-        return f"SELECT *, {start} AS window_start, {start} + {size} AS window_end FROM {source}"
-    listed, start, end = windows(call, t, kind)
-    opened = f"SELECT *, unnest({listed}) AS _w FROM {source}"
-    return f"SELECT * EXCLUDE (_w), {start} AS window_start, {end} AS window_end FROM ({opened})"
+        made = session(call, keys, quote(call.time_column), source)
+    elif call.time_column:
+        time = quote(call.time_column)
+        listed, start, end = windows(
+            call, time, dict(zip(*call.shown, strict=True))[call.time_column]
+        )
+        opened = f"SELECT *, unnest({listed}) AS _w FROM {source}" if listed else f"FROM {source}"
+        made = Assigned(opened, ("_w",) if listed else (), start, end)
+    else:
+        counted = f"(SELECT *, row_number() OVER () AS _n FROM {source})"
+        made = by_rows(call, keys, "_n", counted)
+        made = replace(made, scratch=("_n", *made.scratch))
+    left = f" EXCLUDE ({', '.join(made.scratch)})" if made.scratch else ""
+    return f"SELECT *{left}, {made.start} AS window_start, {made.end} AS window_end FROM ({made.select})"
 
 
 def windows(call: WindowCall, time: str, kind: str) -> tuple[str, str, str]:
-    """Of HOP and CUMULATE: the list that tells a row's windows apart, and start and end made of its element `_w`."""
-    step, size = call.sizes
+    """Of TUMBLE, HOP and CUMULATE: start and end, made of the element `_w` of a list of the row's windows if it has several."""
+    step, size = call.sizes[0], call.sizes[-1]
+    if call.function == "tumble":
+        start = bucket(time, size, kind, call.shift)
+        return "", start, f"{start} + {size}"
     at = f"CAST({time} AS TIMESTAMP)" if kind == "DATE" else time
     kind = "TIMESTAMP" if kind == "DATE" else kind
     near = bucket(at, step, kind, call.shift)
@@ -38,35 +62,37 @@ def windows(call: WindowCall, time: str, kind: str) -> tuple[str, str, str]:
     return f"generate_series({near} + {step}, {whole} + {size}, {step})", whole, "_w"
 
 
-def _part(call: WindowCall, *more: str) -> str:
-    keys = [*(quote(k) for k in call.keys), *more]
+def session(call: WindowCall, keys: list[str], time: str, source: str) -> Assigned:
+    """Events of a key at most `gap` apart; it ends at its last event + gap."""
+    gap, kind = call.sizes[0], call.shown[1][-1]
+    by_time = f"OVER ({_part(keys)}ORDER BY {time})"
+    fresh = f"SELECT *, CASE WHEN lag({time}) {by_time} + {gap} < {time} THEN 1 ELSE 0 END AS _f FROM {source}"
+    over = f"OVER ({_part([*keys, '_s']).rstrip()})"
+    return Assigned(
+        f"SELECT *, sum(_f) {by_time} AS _s FROM ({fresh})", ("_f", "_s"),
+        f"CAST(min({time}) {over} AS {kind})", f"CAST(max({time}) {over} + {gap} AS {kind})",
+    )  # fmt: skip
+
+
+def by_rows(call: WindowCall, keys: list[str], order: str, source: str) -> Assigned:
+    """Every `[k * slide, k * slide + n)` that holds the row's number among those of its key."""
+    slide, size = call.sizes[0], call.sizes[-1]
+    numbered = (
+        f"SELECT *, row_number() OVER ({_part(keys)}ORDER BY {order}) - 1 AS _r FROM {source}"
+    )
+    first = f"(floor((_r - {size}) / {slide})::BIGINT + 1) * {slide}"
+    opened = f"SELECT *, unnest(range({first}, _r + 1, {slide})) AS _w FROM ({numbered})"
+    return Assigned(opened, ("_r", "_w"), "_w", f"_w + {size}")
+
+
+def _part(keys: list[str]) -> str:
     return f"PARTITION BY {', '.join(keys)} " if keys else ""
 
 
-def _session(call: WindowCall, source: str) -> str:
-    t, gap = quote(call.time_column), call.sizes[0]
-    kind = call.shown[1][-1]
-    fresh = f"SELECT *, CASE WHEN lag({t}) OVER ({_part(call)}ORDER BY {t}) + {gap} < {t} THEN 1 ELSE 0 END AS _f FROM {source}"
-    numbered = f"SELECT *, sum(_f) OVER ({_part(call)}ORDER BY {t}) AS _s FROM ({fresh})"
-    over = f"({_part(call, '_s')})"
-    return (
-        f"SELECT * EXCLUDE (_f, _s), CAST(min({t}) OVER {over} AS {kind}) AS window_start, "
-        f"CAST(max({t}) OVER {over} + {gap} AS {kind}) AS window_end FROM ({numbered})"
-    )
-
-
-def _rows(call: WindowCall, source: str) -> str:
-    slide, size = call.sizes[0], call.sizes[-1]
-    numbered = f"SELECT *, row_number() OVER ({_part(call)}ORDER BY _n) - 1 AS _r FROM (SELECT *, row_number() OVER () AS _n FROM {source})"
-    first = f"(floor((_r - {size}) / {slide})::BIGINT + 1) * {slide}"
-    opened = f"SELECT *, unnest(range({first}, _r + 1, {slide})) AS _w FROM ({numbered})"
-    return f"SELECT * EXCLUDE (_n, _r, _w), _w AS window_start, _w + {size} AS window_end FROM ({opened})"
-
-
-def _latest(call: WindowCall, source: str) -> str:
-    if call.keys:
+def _latest(keys: list[str], source: str) -> str:
+    if keys:
         numbered = f"SELECT *, row_number() OVER () AS _n FROM {source}"
-        return f"SELECT * EXCLUDE (_n) FROM ({numbered}) QUALIFY row_number() OVER ({_part(call)}ORDER BY _n DESC) = 1"
+        return f"SELECT * EXCLUDE (_n) FROM ({numbered}) QUALIFY row_number() OVER ({_part(keys)}ORDER BY _n DESC) = 1"
     images = f"SELECT after AS _row, 1 AS _w FROM {source} WHERE after IS NOT NULL UNION ALL SELECT before, -1 FROM {source} WHERE before IS NOT NULL"
     net = f"SELECT _row, sum(_w) AS _n FROM ({images}) GROUP BY _row HAVING sum(_w) > 0"
     return f"SELECT unnest(_row) FROM (SELECT _row, unnest(range(_n::BIGINT)) FROM ({net}))"

@@ -1,0 +1,181 @@
+"""All queries of a plan: SELECTs, set operations, VALUES, CTEs, and the queries inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+
+from stream_magic.language.catalog import Relation
+from stream_magic.language.statements import Emit
+from stream_magic.planner.assign import WindowAssigner
+from stream_magic.planner.block import Block
+from stream_magic.planner.context import Context, Cte, Ctes, Result
+from stream_magic.planner.joins import filtered
+from stream_magic.planner.logical import SEVERAL, Given, Map, Op, Scan, conjuncts, extended, renamed
+from stream_magic.planner.over import top
+from stream_magic.planner.scope import Item, Scope, resolve_all
+from stream_magic.planner.select_list import position
+from stream_magic.planner.sets import combine
+from stream_magic.planner.subqueries import Subqueries
+
+
+class Blocks:
+    """Plans queries and the queries inside them."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.windows = WindowAssigner(ctx)
+        self._ctes: dict[int, Result] = {}
+
+    def query(
+        self, query: exp.Expr, ctes: Ctes, parent: Scope | None = None, *, emit: Emit = "changes"
+    ) -> Result:  # fmt: skip
+        """A SELECT, a set operation or VALUES."""
+        while isinstance(query, exp.Subquery | exp.Paren):
+            if isinstance(query, exp.Subquery) and any(
+                query.args.get(c) for c in ("order", "limit", "offset", "with_")
+            ):
+                break
+            query = query.this
+        ctes = self._with(query, ctes)
+        if isinstance(query, exp.Values):
+            op = self.values(query)
+            return Result(op, list(op.columns))
+        if isinstance(query, exp.SetOperation):
+            return self._ordered_set(query, combine(self, query, ctes))
+        if isinstance(query, exp.Subquery):
+            return self._ordered_set(query, self.query(query.this, ctes, parent))
+        if not isinstance(query, exp.Select):
+            word = "pivots" if isinstance(query, exp.Pivot) else type(query).__name__
+            raise self.ctx.unsupported(word, query, "write one CREATE STREAM for each SELECT")
+        return Block(self, query, ctes, parent, emit).plan()
+
+    def cte(self, name: str, ctes: Ctes) -> Result:
+        """A CTE: planned once, read under new names by each reader."""
+        cte = ctes[name]
+        if id(cte) not in self._ctes:
+            result = self.query(cte.query, cte.around)
+            for column, label in zip(result.columns, cte.columns, strict=False):
+                column.label = label
+            self._ctes[id(cte)] = result
+        known = self._ctes[id(cte)]
+        columns = [self.ctx.names.like(c) for c in known.columns]
+        ends = {c.name: n.name for c, n in zip(known.columns, columns, strict=True)}
+        for c in columns:
+            c.window = c.window if c.window == SEVERAL else ends.get(c.window, "")
+        items = [(n, c.ref) for n, c in zip(columns, known.columns, strict=True)]
+        return Result(Map.over(known.op, items), columns)
+
+    def scan(self, relation: Relation) -> Scan:
+        time = (relation.time_column or "").lower()
+        columns = [
+            self.ctx.names.new(n, t, is_time=n.lower() == time)
+            for n, t in zip(relation.schema.names, relation.types, strict=True)
+        ]
+        return Scan(
+            columns, relation.is_changelog, relation.time_column is not None, relation.lateness_us,
+            not relation.is_changelog, relation=relation,
+        )  # fmt: skip
+
+    def values(self, node: exp.Values) -> Given:
+        bare = node.copy()
+        bare.set("alias", None)
+        select = exp.select("*").from_(bare)
+        bound = self.ctx.bind(select, [])
+        columns = [self.ctx.names.new(n, t) for n, t in zip(bound.names, bound.types, strict=True)]
+        return Given(columns, select=select)
+
+    def resolve(
+        self, node: exp.Expr, scope: Scope, aliases: Mapping[str, exp.Expr] | None = None
+    ) -> exp.Expr:
+        """A copy over column names; `aliases` of the SELECT list stand for their expressions where no column has the name."""
+        known = aliases or {}
+
+        def unknown(column: exp.Column) -> exp.Expr:
+            if len(column.parts) == 1 and column.name.lower() in known:
+                return exp.paren(self.resolve(known[column.name.lower()], scope, known))
+            return self._unknown(column)
+
+        return resolve_all(node, scope, unknown)
+
+    def condition(
+        self, op: Op, node: exp.Expr, scope: Scope, ctes: Ctes, aliases: dict[str, exp.Expr] | None = None
+    ) -> tuple[Op, list[exp.Expr]]:  # fmt: skip
+        """The operation with what subqueries of a condition need, and the conjuncts that are left."""
+        subqueries = Subqueries(self, scope, ctes)
+        left: list[exp.Expr] = []
+        for part in conjuncts(node):
+            op, rest = subqueries.conjunct(op, part, lambda n: self.resolve(n, scope, aliases))
+            left += rest
+        return op, left
+
+    def beside(
+        self, op: Op, result: Result, scope: Scope, item: Item, condition: exp.Expr | None, kind: str, ctes: Ctes
+    ) -> Op:  # fmt: skip
+        """A LATERAL that gives one row for each row: its columns beside it."""
+        if condition is not None and kind == "LEFT":
+            raise self.ctx.refuse(
+                "SM3059",
+                "LEFT JOIN LATERAL with a condition is not supported yet",
+                "put the condition inside",
+            )
+        op, values = Subqueries(self, scope, ctes).one_row(op, result)
+        made = [(self.ctx.names.like(c), v) for c, v in zip(result.columns, values, strict=True)]
+        item.columns = [c for c, _ in made]
+        if item not in scope.items:
+            scope.items.append(item)
+        op = extended(op, made)
+        if condition is None:
+            return op
+        named = {c.name: n for c, (n, _) in zip(result.columns, made, strict=True)}
+        return filtered(op, [renamed(condition, named)])
+
+    def _unknown(self, column: exp.Column) -> exp.Expr:
+        if column.name.lower() == "rowid":
+            raise self.ctx.refuse(
+                "SM3053",
+                "rows of a stream have no rowid",
+                "use a key of the rows themselves",
+                column,
+            )
+        if (
+            len(column.parts) == 1
+            and not column.this.quoted
+            and column.name.lower().startswith(("current_", "local"))
+        ):
+            return column
+        raise self.ctx.refuse(
+            "SM3051", f"{column.sql('duckdb')} is a whole row here",
+            f"write {column.name}.* for its columns, or name them: {{'id': {column.name}.id, ...}}", column,
+        )  # fmt: skip
+
+    def _with(self, query: exp.Expr, ctes: Ctes) -> Ctes:
+        clause = query.args.get("with_")
+        if clause is None:
+            return ctes
+        found = dict(ctes)
+        for cte in clause.expressions:
+            names = tuple(c.name for c in cte.args["alias"].args.get("columns") or [])
+            found[cte.alias.lower()] = Cte(cte.this, names, dict(found))
+        return found
+
+    def _ordered_set(self, query: exp.Expr, result: Result) -> Result:
+        """ORDER BY and LIMIT behind a set operation: they see its columns only."""
+        limit, offset = query.args.get("limit"), query.args.get("offset")
+        if limit is None and offset is None:
+            return result
+        by_label = {c.label.lower(): c for c in result.columns}
+        order: list[exp.Ordered] = []
+        for o in query.args["order"].expressions if query.args.get("order") else []:
+            key = o.copy()
+            place = position(key.this)
+            if place is not None:
+                key.set("this", result.columns[place].ref)
+            else:
+                known = resolve_all(key.this, Scope(), lambda c: by_label[c.name.lower()].ref)
+                key.set("this", known)
+            order.append(key)
+        op = top(self.ctx, result.op, order, result.columns, limit, offset, [])
+        moved = dict(zip((c.name for c in result.op.columns), op.columns, strict=True))
+        return Result(op, [moved[c.name] for c in result.columns])

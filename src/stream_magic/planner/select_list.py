@@ -1,0 +1,135 @@
+"""The SELECT list: stars and COLUMNS(...) spelled out, under the names that DuckDB gives; positions in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import duckdb
+from sqlglot import exp
+
+from stream_magic.language.binder import explained
+from stream_magic.planner.context import Context
+from stream_magic.planner.logical import Column
+from stream_magic.planner.scope import Scope
+from stream_magic.planner.text import unaliased
+
+Items = list[tuple[str, exp.Expr]]
+
+
+def position(e: exp.Expr) -> int | None:
+    """What place `ORDER BY 2` means, from 0; None if the expression is no number."""
+    return int(e.this) - 1 if isinstance(e, exp.Literal) and not e.is_string else None
+
+
+class SelectList:
+    """Spells out the list of one SELECT."""
+
+    def __init__(self, ctx: Context, scope: Scope) -> None:
+        self._ctx = ctx
+        self._scope = scope
+
+    def items(self, select: exp.Select) -> Items:
+        """Names and expressions, none of them a star."""
+        return [pair for item in select.expressions for pair in self._expanded(item)]
+
+    def _expanded(self, item: exp.Expr) -> Items:
+        star = item.this if isinstance(item, exp.Column) and item.is_star else item
+        if isinstance(star, exp.Star):
+            return self._star(item, star)
+        meant = _meant(item)
+        if meant is not None:
+            return self._columns_expression(item, meant)
+        return [(self._label(item), unaliased(item))]
+
+    def _label(self, item: exp.Expr) -> str:
+        if isinstance(item, exp.Alias):
+            return str(item.alias)
+        if isinstance(item, exp.Column):
+            return str(item.parts[-1].name)
+        if isinstance(item, exp.Dot):
+            return str(item.expression.name)
+        return self._auto_label(item)
+
+    def _auto_label(self, item: exp.Expr) -> str:
+        """What DuckDB calls an expression without a name."""
+        try:
+            columns = [replace(c, name=c.label) for c in self._scope.columns()]
+            seen: dict[str, Column] = {c.name.lower(): c for c in columns}
+            select = exp.select(item.copy()).from_("_sm_row")
+            return self._ctx.binder.columns(
+                select.sql("duckdb"), [self._ctx.row(list(seen.values()))]
+            ).names[0]
+        except duckdb.Error:
+            return item.sql("duckdb").lower()
+
+    def _star(self, item: exp.Expr, star: exp.Star) -> Items:
+        table = item.table if isinstance(item, exp.Column) else ""
+        if table:
+            of_item = self._scope.of_item(table)
+            shown = of_item if of_item is not None else self._fields(item)
+        else:
+            shown = self._scope.shown()
+        left = {e.name.lower() for e in star.args.get("except_") or []}
+        changed = {e.alias.lower(): e.this for e in star.args.get("replace") or []}
+        renamed = {e.this.name.lower(): e.alias for e in star.args.get("rename") or []}
+        return [
+            (renamed.get(n.lower(), n), changed.get(n.lower(), e))
+            for n, e in shown
+            if n.lower() not in left
+        ]
+
+    def _fields(self, item: exp.Expr) -> Items:
+        """`after.*` of a STRUCT."""
+        parts = list(item.parts) if isinstance(item, exp.Column) else []
+        row = self._scope.resolve(parts[:-1]) if parts else None
+        if row is None:
+            raise self._ctx.refuse(
+                "SM3011", "this * stands for nothing here", "name the columns", item
+            )
+        kind = self._ctx.types([row], self._scope.columns())[0]
+        bound = self._ctx.binder.columns(f"SELECT unnest(CAST(NULL AS {kind})) LIMIT 0")
+        return [
+            (n, exp.Dot.build([row.copy(), exp.to_identifier(n, quoted=True)])) for n in bound.names
+        ]
+
+    def _columns_expression(self, item: exp.Expr, meant: exp.Expr) -> Items:
+        """`min(COLUMNS('x.*'))`: once for each column that is meant."""
+        shown: dict[str, exp.Expr] = {}
+        for n, known in self._scope.shown():
+            shown.setdefault(n, known)
+        fake = [Column(n, n, self._type(known)) for n, known in shown.items()]
+        columns = meant if isinstance(meant, exp.Columns) else exp.Columns(this=meant.copy())
+        asked = exp.select(columns.copy()).from_("_sm_row")
+        try:
+            tables = [self._ctx.row(fake)]
+            names = self._ctx.binder.columns(asked.sql("duckdb"), tables).names
+            whole = exp.select(item.copy()).from_("_sm_row")
+            labels = self._ctx.binder.columns(whole.sql("duckdb"), tables).names
+        except duckdb.Error as e:
+            raise self._ctx.refuse(
+                "SM3011", f"COLUMNS(...): {explained(e)}", "name the columns", item
+            ) from None
+        if len(labels) != len(names):
+            raise self._ctx.refuse(
+                "SM3011", "two COLUMNS(...) in one expression", "name the columns", item
+            )
+        found = []
+        for name, label in zip(names, labels, strict=True):
+            copied = unaliased(item).copy()
+            place = _meant(copied)
+            column = exp.column(exp.to_identifier(name, quoted=True))
+            if place is copied:
+                copied = column
+            elif place is not None:
+                place.replace(column)
+            found.append((label, copied))
+        return found
+
+    def _type(self, e: exp.Expr) -> str:
+        return self._ctx.types([e], self._scope.columns())[0]
+
+
+def _meant(item: exp.Expr) -> exp.Expr | None:
+    """The COLUMNS(...) or the star within an expression; count(*) has none."""
+    stars = (s for s in item.find_all(exp.Star) if not isinstance(s.parent, exp.Count))
+    return item.find(exp.Columns) or next(stars, None)
