@@ -72,7 +72,7 @@ class Relation:
     @property
     def order(self) -> str:
         """Breaks ties in the twin: the row's columns in their order, then arrival."""
-        parts = [c.text for c in self.columns if c.family not in ("opaque", "map", "json")]
+        parts = [c.text for c in self.columns]
         return ", ".join([*parts, *([self.arrival] if self.arrival else [])])
 
 
