@@ -41,6 +41,7 @@ class Relation:
         lateness_us: allowed lateness of the source behind it, microseconds.
         key: key columns (caches, grouped results), () if not known.
         inputs: names of the relations that it reads.
+        has_order: the rows' numbers of arrival do not depend on where epochs are cut.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Relation:
     lateness_us: int = 0
     key: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    has_order: bool = True
 
     @property
     def id(self) -> str:
@@ -92,6 +94,12 @@ class Catalog:
 
     def remove(self, name: str) -> None:
         self._relations.pop(name.lower(), None)
+
+    def roots(self, relation: Relation) -> frozenset[str]:
+        """Ids of the relations in which its rows got their numbers of arrival."""
+        above = (self._relations.get(name.lower()) for name in relation.inputs)
+        found = [self.roots(r) for r in above if r is not None and r.kind != "cache"]
+        return frozenset().union(*found) if found else frozenset([relation.id])
 
     def names(self) -> list[str]:
         return [r.name for r in self._relations.values() if r.kind != "errors"]

@@ -75,7 +75,7 @@ class Blocks:
         ]
         return Scan(
             columns, relation.is_changelog, relation.time_column is not None, relation.lateness_us,
-            not relation.is_changelog, relation=relation,
+            relation.has_order and not relation.is_changelog, relation=relation,
         )  # fmt: skip
 
     def values(self, node: exp.Values) -> Given:

@@ -82,7 +82,8 @@ def _plan(ctx: Context, result: Result, root: Compute, bound: Columns) -> Plan:
     _warn(ctx, result.op)
     return Plan(
         root=root, schema=bound.schema, types=bound.types, is_changelog=is_changelog,
-        time_column=time if has_watermark else None, lateness_us=result.op.lateness_us, key=result.keys or (),
+        time_column=time if has_watermark else None, lateness_us=result.op.lateness_us,
+        has_order=result.op.has_order, key=result.keys or (),
         inputs=tuple(r.name for r in relations if r.kind != "cache"),
         caches=tuple(dict.fromkeys(r.name for r in relations if r.kind == "cache")),
         warnings=tuple(dict.fromkeys(ctx.warnings)), detail=", ".join(dict.fromkeys(ctx.details)) or "select",

@@ -167,7 +167,7 @@ class Grouper:
             else:
                 if not self._op.has_order:
                     raise self._ctx.refuse(
-                        "SM3046", f"{name}(...) goes by arrival, and that is not settled where rows are changed",
+                        "SM3046", f"{name}(...) goes by arrival, and that is not settled where rows are changed or joined",
                         f"say which comes first: {name}(x ORDER BY y)", node,
                     )  # fmt: skip
                 text = core.sql("duckdb")

@@ -314,6 +314,7 @@ class Plan:
         is_changelog: the result has weights.
         time_column: the result's column with the input's watermark, or None.
         lateness_us: allowed lateness that travels with the watermark.
+        has_order: the rows' numbers of arrival do not depend on where epochs are cut.
         key: columns that identify a row of a grouped result.
         inputs: names of the relations that it reads, `errors.x` among them; () of a constant query.
         caches: names of the caches that it looks up.
@@ -327,6 +328,7 @@ class Plan:
     is_changelog: bool
     time_column: str | None
     lateness_us: int
+    has_order: bool
     key: tuple[str, ...]
     inputs: tuple[str, ...]
     caches: tuple[str, ...]

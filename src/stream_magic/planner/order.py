@@ -46,5 +46,5 @@ def require_arrival(ctx: Context, op: Op, what: str, hint: str, node: exp.Expr |
     """
     if not op.has_order:
         raise ctx.refuse(
-            "SM3056", f"{what} goes by arrival, and that is not settled where rows are changed", hint, node
+            "SM3056", f"{what} goes by arrival, and that is not settled where rows are changed or joined", hint, node
         )  # fmt: skip

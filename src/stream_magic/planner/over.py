@@ -45,7 +45,7 @@ def add_windows(
     by_arrival = SEQ in used(settled)
     if by_arrival and not op.has_order:
         raise ctx.refuse(
-            "SM3056", "the order of arrival is not settled here, where rows are changed",
+            "SM3056", "the order of arrival is not settled here, where rows are changed or joined",
             "say in OVER (ORDER BY ...) which row comes first", windows[0],
         )  # fmt: skip
     parted = Parted.over(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from stream_magic.language.binder import typed_columns
-from stream_magic.planner.context import Ctes, Result
+from stream_magic.planner.context import Context, Ctes, Result
 from stream_magic.planner.logical import Column, Group, Map, Names, Op, Parted, Scan, Stack, walk
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def combine(blocks: Blocks, node: exp.SetOperation, ctes: Ctes) -> Result:
     is_distinct = bool(node.args.get("distinct"))
     if isinstance(node, exp.Union):
         ctx.details.append("union")
-        return _union(ctx.names, columns, parts, is_distinct=is_distinct)
+        return _union(ctx, columns, parts, is_distinct=is_distinct)
     word = "INTERSECT" if isinstance(node, exp.Intersect) else "EXCEPT"
     first, second = (", ".join(c.name for c in p.columns) for p in parts)
     body = f"FROM (SELECT {first} FROM _sm_i0 {word}{'' if is_distinct else ' ALL'} SELECT {second} FROM _sm_i1) AS _q({first})"
@@ -44,15 +44,15 @@ def _empty(result: Result) -> str:
     return typed_columns([c.label for c in result.columns], [c.type for c in result.columns])
 
 
-def _union(names: Names, columns: list[Column], parts: list[Op], *, is_distinct: bool) -> Result:
+def _union(ctx: Context, columns: list[Column], parts: list[Op], *, is_distinct: bool) -> Result:
     for column, *own in zip(columns, *(p.columns for p in parts), strict=True):
         column.is_time = all(c.is_time for c in own)
     op: Op = Stack(
         columns, any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
-        max(p.lateness_us for p in parts), _has_order(parts), parts=parts,
+        max(p.lateness_us for p in parts), _has_order(ctx, parts), parts=parts,
     )  # fmt: skip
     if is_distinct:
-        op, _ = Group.distinct(names, op, columns)
+        op, _ = Group.distinct(ctx.names, op, columns)
     return Result(op, list(op.columns))
 
 
@@ -70,8 +70,9 @@ def _aligned(names: Names, result: Result, columns: list[Column], *, is_by_name:
     return Map.over(result.op, items)
 
 
-def _has_order(parts: list[Op]) -> bool:
-    """Rows of different relations have different numbers of arrival; those of one have the same twice."""
-    read = [{o.relation.id for o in walk(p) if isinstance(o, Scan)} for p in parts]
+def _has_order(ctx: Context, parts: list[Op]) -> bool:
+    """Rows of different sources have different numbers of arrival; those of one have the same twice."""
+    roots = ctx.catalog.roots
+    read = [{r for o in walk(p) if isinstance(o, Scan) for r in roots(o.relation)} for p in parts]
     is_apart = sum(map(len, read)) == len(set().union(*read))
     return is_apart and all(p.has_order for p in parts)
