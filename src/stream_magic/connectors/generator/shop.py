@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+from stream_magic.core.noise import Ints, below, chosen, share
 
 ORDER = pa.struct(
     [
@@ -89,31 +89,6 @@ _ORDER_OF, _STEP_OF = _step_tables()
 _OPS = np.array([_LIVES[o][s] for o, s in zip(_ORDER_OF, _STEP_OF, strict=True)])
 
 
-def noise(seed: int, purpose: int, numbers: Ints) -> np.ndarray:
-    """A 64-bit hash (splitmix64) of each number, the same on every machine."""
-    x = numbers.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        x = x * np.uint64(0x9E3779B97F4A7C15)
-        start = (seed * 1_000_003 + purpose * 7_919 + 0x2545F4914F6CDD1D) & (2**64 - 1)
-        x += np.uint64(start)
-        x ^= x >> np.uint64(30)
-        x *= np.uint64(0xBF58476D1CE4E5B9)
-        x ^= x >> np.uint64(27)
-        x *= np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return x
-
-
-def below(seed: int, purpose: int, numbers: Ints, limit: int) -> Ints:
-    """Evenly spread whole numbers from 0 to limit - 1."""
-    return (noise(seed, purpose, numbers) % np.uint64(limit)).astype(np.int64)
-
-
-def share(seed: int, purpose: int, numbers: Ints) -> np.ndarray:
-    """Evenly spread numbers from 0 to 1."""
-    return (noise(seed, purpose, numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
 def prices_cents(seed: int, product_ids: Ints) -> Ints:
     """Price of each product: many cheap ones, few dear ones."""
     return (199 + share(seed, 20, product_ids) ** 3 * 49_800).astype(np.int64)
@@ -122,8 +97,8 @@ def prices_cents(seed: int, product_ids: Ints) -> Ints:
 def catalogue(products: int = 200, seed: int = 42) -> pa.Table:
     """The products that the orders of this seed name."""
     ids = np.arange(1, products + 1, dtype=np.int64)
-    things = _chosen(_THINGS, below(seed, 21, ids, len(_THINGS)))
-    looks = _chosen(_LOOKS, below(seed, 22, ids, len(_LOOKS)))
+    things = chosen(_THINGS, below(seed, 21, ids, len(_THINGS)))
+    looks = chosen(_LOOKS, below(seed, 22, ids, len(_LOOKS)))
     description = [
         f"{look} {thing} no. {i}"
         for look, thing, i in zip(looks.to_pylist(), things.to_pylist(), ids, strict=True)
@@ -132,8 +107,8 @@ def catalogue(products: int = 200, seed: int = 42) -> pa.Table:
         {
             "product_id": ids,
             "description": description,
-            "brand": _chosen(_BRANDS, below(seed, 23, ids, len(_BRANDS))),
-            "category": _chosen(_CATEGORIES, below(seed, 24, ids, len(_CATEGORIES))),
+            "brand": chosen(_BRANDS, below(seed, 23, ids, len(_BRANDS))),
+            "category": chosen(_CATEGORIES, below(seed, 24, ids, len(_CATEGORIES))),
             "price": _cents(prices_cents(seed, ids)),
         }
     )
@@ -144,12 +119,12 @@ def customers(count: int = 1000, seed: int = 42) -> pa.Table:
     ids = np.arange(1, count + 1, dtype=np.int64)
     names = ("Ada", "Björn", "Chiara", "Diego", "Élodie", "Fatima", "Goran", "Hana", "Ivan", "Jun")
     cities = ("Bergen", "Cork", "Dresden", "Évora", "Gdańsk", "Lyon", "Osaka", "Quito", "Turin")
-    first = _chosen(names, below(seed, 30, ids, len(names)))
+    first = chosen(names, below(seed, 30, ids, len(names)))
     return pa.table(
         {
             "customer_id": ids,
             "name": [f"{n} {i}" for n, i in zip(first.to_pylist(), ids, strict=True)],
-            "city": _chosen(cities, below(seed, 31, ids, len(cities))),
+            "city": chosen(cities, below(seed, 31, ids, len(cities))),
         }
     )
 
@@ -215,8 +190,8 @@ class Shop:
             pa.array(locations.astype(np.int32)),
             pa.array(quantity.astype(np.int32)),
             _cents(prices_cents(seed, products) * quantity),
-            _chosen(_STATUS, status),
-            _chosen((*_NOTES, None), np.minimum(noted, len(_NOTES))),
+            chosen(_STATUS, status),
+            chosen((*_NOTES, None), np.minimum(noted, len(_NOTES))),
             self._times(self._created(orders)),
         ]
         return pa.StructArray.from_arrays(columns, fields=list(ORDER), mask=pa.array(absent))
@@ -247,10 +222,6 @@ class Shop:
             pa.array(np.zeros(count, np.int64)),
         ]
         return pa.StructArray.from_arrays(columns, fields=list(PLACE))
-
-
-def _chosen(choices: tuple[str | None, ...], at: Ints) -> pa.Array:
-    return pa.array(choices, pa.string()).take(pa.array(at))
 
 
 def _cents(cents: Ints) -> pa.Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -12,13 +11,12 @@ import pyarrow as pa
 from stream_magic.connectors.generator.shop import CHANGES, Shop, catalogue, customers
 from stream_magic.contracts.options import SourceOptions, option
 from stream_magic.contracts.source import EndOfSource, Source, SourceBatch, SourceContext
-from stream_magic.core.clock import SystemClock
 from stream_magic.core.epoch import Position
+from stream_magic.core.pace import Pace
 from stream_magic.core.values import from_text
 from stream_magic.errors import ConfigError
 
 _STEP_US = 10_000.0  # event time between two rows if no rate says otherwise
-_NAP_S = 0.02  # between two looks at the clock, which may be moved by hand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +85,7 @@ class GeneratorSource(Source):
         self._start_us = 0
         self._table: pa.Table | None = None
         self._shop: Shop | None = None
-        # Pace: the event with number `_paced_from` was due at `_paced_at_s`.
-        self._paced_from = 0
-        self._paced_at_s = 0.0
+        self._pace: Pace | None = None
 
     @staticmethod
     def catalogue(products: int = 200, seed: int = 42) -> pa.Table:
@@ -119,15 +115,15 @@ class GeneratorSource(Source):
         late_us = int(options.disorder.total_seconds() * 1e6)
         self._shop = Shop(options.seed, options.products, self._start_us, step_us, late_us)
         self._table = self._reference(options.products)
-        self._paced_from, self._paced_at_s = self._next, clock.monotonic_s()
+        self._pace = Pace(clock, options.rate) if options.rate else None
 
     def read(self, max_rows: int, timeout_s: float) -> SourceBatch | None:
         last = self._last()
         if last is not None and self._next >= last:
             raise EndOfSource
         count = max_rows if last is None else min(max_rows, last - self._next)
-        if self.options.rate:
-            count = min(count, self._due(timeout_s))
+        if self._pace is not None:
+            count = self._pace.take(count, timeout_s)
         if count <= 0 or self._shop is None:
             return None
         if self._table is None:
@@ -151,18 +147,6 @@ class GeneratorSource(Source):
             return rows
         there: int = self._table.num_rows
         return there if rows is None else min(rows, there)
-
-    def _due(self, timeout_s: float) -> int:
-        """How many rows the pace allows now; waits for the next one, if it comes in time."""
-        patience = SystemClock()  # real time, also if the app's clock stands still
-        until = patience.monotonic_s() + timeout_s
-        while True:
-            passed_s = self.context.clock.monotonic_s() - self._paced_at_s
-            due = int(passed_s * (self.options.rate or 0)) - (self._next - self._paced_from)
-            left_s = until - patience.monotonic_s()
-            if due > 0 or left_s <= 0:
-                return due
-            threading.Event().wait(min(_NAP_S, left_s))
 
     def _reference(self, products: int) -> pa.Table | None:
         if self.options.template == "products":

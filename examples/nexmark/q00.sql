@@ -1,0 +1,2 @@
+-- Passes bids through: what a stream costs without any work.
+SELECT auction, bidder, price, dateTime, extra FROM bid
