@@ -296,6 +296,11 @@ class App:
         elif isinstance(statement, SetOption):
             self._handlers.set_option(statement, draft)
         elif isinstance(statement, Explain) and statement.query is not None:
+            if statement.is_analyze:
+                raise LanguageError(
+                    "SM2040", "EXPLAIN ANALYZE tells what a running query did: this one does not run",
+                    hint="CREATE STREAM n AS SELECT ..., then EXPLAIN ANALYZE n", span=statement.span,
+                )  # fmt: skip
             build(statement.query, draft.catalog, self._binder)
         elif isinstance(statement, Describe) and statement.what == "node":
             draft.catalog.find(

@@ -11,6 +11,7 @@ from stream_magic.app.secrets import SecretStore
 from stream_magic.contracts.options import Options, describe_options
 from stream_magic.contracts.registry import Group, registry
 from stream_magic.engine.dataflow import QueryNode, TargetNode
+from stream_magic.engine.program import Step
 from stream_magic.engine.worker import Engine
 from stream_magic.errors import LanguageError
 from stream_magic.language.catalog import Catalog
@@ -74,7 +75,7 @@ def describe(
 
 
 def explain_name(s: Explain, engine: Engine) -> str:
-    """The plan of a running query."""
+    """The plan of a running query; with ANALYZE what each node did so far."""
     node = engine.flow.get(s.name.key) if s.name is not None else None
     if not isinstance(node, QueryNode):
         name = s.name.text if s.name is not None else ""
@@ -83,10 +84,27 @@ def explain_name(s: Explain, engine: Engine) -> str:
             f"'{name}' is no query: only queries have a plan",
             span=s.name.span if s.name else None,
         )
-    text = explain(node.plan)
-    if s.is_analyze:
-        text += f"\nrows in {node.metrics.rows_in:,}, rows out {node.metrics.rows_out:,}, errors {node.metrics.errors:,}"
-    return text
+    if not s.is_analyze:
+        return explain(node.plan)
+    with engine.between_epochs():
+        text = explain(node.plan, lambda n: _measured(node.program.step_of(n)))
+    return f"{text}\nerrors: {node.metrics.errors:,}"
+
+
+def _measured(step: Step | None) -> str:
+    """What a node of the plan did, and what it keeps now."""
+    if step is None:
+        return ""
+    did, size = step.counters, step.operator.state_size()
+    kept = f", keeps {size.rows:,} rows, {_bytes(size.bytes)}" if size.rows else ""
+    return f": {did.rows_in:,} rows in, {did.rows_out:,} out, {did.seconds * 1e3:,.1f} ms{kept}"
+
+
+def _bytes(count: int) -> str:
+    for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
+        if count >= factor:
+            return f"{count / factor:,.1f} {unit}"
+    return f"{count} bytes"
 
 
 def describe_kind(s: Describe) -> list[tuple[str, type[Options]]]:

@@ -198,7 +198,7 @@ class Handlers:
         relation = Relation(
             name=s.name.text, kind="source", schema=schema, types=types, is_changelog=source.is_changelog,
             time_column=time_column, lateness_us=round(lateness.total_seconds() * 1e6),
-            key=tuple(self._column(k.text, schema, k) for k in s.primary_key),
+            key=tuple(self._column(k.text, schema, k) for k in s.primary_key), is_bounded=source.is_bounded,
         )  # fmt: skip
         idle_us = None if idle is None else round(idle.total_seconds() * 1e6)
 
@@ -227,6 +227,7 @@ class Handlers:
             name=s.name.text, kind="table" if is_table else "stream", schema=plan.schema, types=plan.types,
             is_changelog=plan.is_changelog, time_column=plan.time_column, lateness_us=plan.lateness_us,
             key=plan.key, inputs=(*plan.inputs, *plan.caches), has_order=plan.has_order,
+            is_bounded=all(draft.catalog.find(i).is_bounded for i in plan.inputs),
         )  # fmt: skip
 
         def make() -> RunningNode:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -47,9 +48,10 @@ class Program:
 
     def __init__(self, root: Node, database: Database) -> None:
         self.schemas: dict[str, pa.Schema] = {}
-        self._steps: list[_Step] = []
+        self._steps: list[Step] = []
         self._database = database
-        self._root = self._add(root, {})
+        self._places: dict[int, int | str] = {}
+        self._root = self._add(root)
 
     def run(self, inputs: Mapping[str, Flow], turn: Turn) -> Flow:
         """One epoch: the result's delta, from those of all relations that it reads."""
@@ -58,33 +60,58 @@ class Program:
             flows[number] = step.run([flows[place] for place in step.inputs], turn)
         return flows[self._root]
 
+    def step_of(self, node: Node) -> Step | None:
+        """Where a node of the plan is at work; None of a relation that is read."""
+        place = self._places.get(id(node))
+        return self._steps[place] if isinstance(place, int) else None
+
     def close(self) -> None:
         """Drops all state."""
         for step in self._steps:
             step.operator.close()
 
-    def _add(self, node: Node, known: dict[int, int | str]) -> int | str:
+    def _add(self, node: Node) -> int | str:
         """Where the node's output is found: a step's number, or the relation's id."""
         if isinstance(node, Read):
             self.schemas[node.relation.id] = node.schema
             return node.relation.id
-        if id(node) not in known:
-            inputs = tuple(self._add(n, known) for n in node.inputs)
+        if id(node) not in self._places:
+            inputs = tuple(self._add(n) for n in node.inputs)
             operator = _operator(node, [self._schema(place) for place in inputs], self._database)
-            known[id(node)] = len(self._steps)
-            self._steps.append(_Step(operator, inputs))
-        return known[id(node)]
+            self._places[id(node)] = len(self._steps)
+            self._steps.append(Step(operator, inputs))
+        return self._places[id(node)]
 
     def _schema(self, place: int | str) -> pa.Schema:
         return self.schemas[place] if isinstance(place, str) else self._steps[place].operator.schema
 
 
-@dataclass(frozen=True)
-class _Step:
+@dataclass
+class Counters:
+    """What one node of a plan did so far."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Step:
+    """One node of a plan at work."""
+
     operator: Operator
     inputs: tuple[int | str, ...]
+    counters: Counters = field(default_factory=Counters)
 
     def run(self, flows: Sequence[Flow], turn: Turn) -> Flow:
+        start_s = perf_counter()
+        flow = self._run(flows, turn)
+        self.counters.seconds += perf_counter() - start_s
+        self.counters.rows_in += sum(f.delta.num_rows for f in flows)
+        self.counters.rows_out += flow.delta.num_rows
+        return flow
+
+    def _run(self, flows: Sequence[Flow], turn: Turn) -> Flow:
         schema = self.operator.schema
         own = replace(turn, timelines=tuple(f.timeline for f in flows))
         timeline = own.timeline if LATE_BY in schema.names else None

@@ -7,8 +7,9 @@ under a prepared statement silently reads the old data (measured on DuckDB 2.0.0
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +18,7 @@ from stream_magic.engine.key_index import KeyIndex
 from stream_magic.language.binder import quote
 
 CACHES = "caches"
+_SAMPLED_ROWS = 1_000
 
 
 class ArrowInput:
@@ -30,6 +32,17 @@ class ArrowInput:
 
     def __arrow_c_schema__(self) -> object:
         return self.table.schema.__arrow_c_schema__()
+
+
+class StateSize(NamedTuple):
+    """How much is kept: rows, and about how many bytes they take."""
+
+    rows: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def total(cls, sizes: Iterable[StateSize]) -> StateSize:
+        return cls(*map(sum, zip((0, 0), *sizes, strict=True)))
 
 
 class Database:
@@ -61,6 +74,16 @@ class Database:
 
     def arrow(self, sql: str) -> pa.Table:
         return self._con.sql(sql).to_arrow_table()
+
+    def count(self, table: str) -> int:
+        """Rows of a table of the state."""
+        return int(self.arrow(f"SELECT count(*) AS n FROM {table}").column("n")[0].as_py())
+
+    def size(self, table: str) -> StateSize:
+        """Rows of a table of the state, and about how many bytes they take: by the width of the first ones."""
+        rows = self.count(table)
+        sample = self.arrow(f"SELECT * FROM {table} LIMIT {_SAMPLED_ROWS}")
+        return StateSize(rows, rows * sample.nbytes // max(sample.num_rows, 1))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

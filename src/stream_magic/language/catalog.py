@@ -41,6 +41,7 @@ class Relation:
         lateness_us: allowed lateness of the source behind it, microseconds.
         key: key columns (caches, grouped results), () if not known.
         inputs: names of the relations that it reads.
+        is_bounded: it comes to an end.
         has_order: the rows' numbers of arrival do not depend on where epochs are cut.
     """
 
@@ -53,6 +54,7 @@ class Relation:
     lateness_us: int = 0
     key: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    is_bounded: bool = False
     has_order: bool = True
 
     @property

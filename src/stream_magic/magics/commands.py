@@ -52,6 +52,7 @@ class Command:
     usage: str
     most_words: int
     run: Callable[[Call], Any]
+    flags: tuple[str, ...] = ()
 
     @property
     def doc(self) -> str:
@@ -60,7 +61,7 @@ class Command:
 
 def run(notebook: Notebook, text: str) -> Any:
     """Runs one line; without a command it is `status`, or `help` while there is no app."""
-    line = read_line("%stream", text.strip())
+    line = read_line("%stream", text.strip(), _flags())
     if not line.words:
         return COMMANDS["status" if notebook.known_app() else "help"].run(Call(notebook, line, ()))
     word = line.words[0]
@@ -77,7 +78,7 @@ def run(notebook: Notebook, text: str) -> Any:
         raise ConfigError(
             "SM7070", f"%stream has no command '{word.text}'", hint=hint, span=word.span
         )
-    refuse_unknown(line, f"%stream {name}", ("app",))
+    refuse_unknown(line, f"%stream {name}", ("app", *command.flags))
     refuse_surplus(line, f"%stream {name}", command.most_words + 1, command.usage)
     return command.run(Call(notebook, line, line.words[1:]))
 
@@ -162,8 +163,9 @@ def _describe(call: Call) -> Any:
 
 
 def _explain(call: Call) -> Any:
-    """The plan of a query."""
-    return _statement(call, "EXPLAIN", COMMANDS["explain"].usage)
+    """The plan of a query; with --analyze what each node did, and what it keeps."""
+    verb = "EXPLAIN ANALYZE" if "analyze" in call.line.options else "EXPLAIN"
+    return _statement(call, verb, COMMANDS["explain"].usage)
 
 
 def _drop(call: Call) -> Sentence:
@@ -217,7 +219,7 @@ COMMANDS = {
     "step": Command("%stream step", 0, _step),
     "preview": Command("%stream preview NAME [ROWS]", 2, _preview),
     "describe": Command("%stream describe NAME", 2, _describe),
-    "explain": Command("%stream explain NAME", 1, _explain),
+    "explain": Command("%stream explain NAME [--analyze]", 1, _explain, ("analyze",)),
     "drop": Command("%stream drop NAME", 1, _drop),
     "errors": Command("%stream errors [NAME]", 1, _errors),
     "help": Command("%stream help [WORD]", 1, _help),
@@ -228,6 +230,10 @@ def command_row(command: Command) -> list[Any]:
     from stream_magic.magics.display import Cell
 
     return [Cell(command.usage), Cell(command.doc, "quiet")]
+
+
+def _flags() -> set[str]:
+    return {flag for command in COMMANDS.values() for flag in command.flags}
 
 
 def _statement(call: Call, verb: str, usage: str) -> Any:

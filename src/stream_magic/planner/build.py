@@ -25,6 +25,7 @@ from stream_magic.planner.lower import Lowering
 from stream_magic.planner.nodes import Compute, Plan
 from stream_magic.planner.references import find_references
 from stream_magic.planner.refuse import refuse_collations, refuse_types
+from stream_magic.planner.state_bounds import warnings
 
 
 def build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
@@ -86,7 +87,7 @@ def _plan(ctx: Context, result: Result, root: Compute, bound: Columns) -> Plan:
         has_order=result.op.has_order, key=result.keys or (),
         inputs=tuple(r.name for r in relations if r.kind != "cache"),
         caches=tuple(dict.fromkeys(r.name for r in relations if r.kind == "cache")),
-        warnings=tuple(dict.fromkeys(ctx.warnings)), detail=", ".join(dict.fromkeys(ctx.details)) or "select",
+        warnings=tuple(dict.fromkeys([*ctx.warnings, *warnings(root)])), detail=", ".join(dict.fromkeys(ctx.details)) or "select",
         mode=_mode(is_changelog, result.keys),
     )  # fmt: skip
 

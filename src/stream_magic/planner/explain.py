@@ -1,10 +1,11 @@
-"""The golden text: for each node of a plan its rule, what it emits, and what its state costs."""
+"""The golden text: for each node of a plan its rule, what it emits, and what bounds its state."""
 
 from __future__ import annotations
 
-from stream_magic.core.change import WEIGHT
+from collections.abc import Callable
+
+from stream_magic.core.change import LATE_BY, WEIGHT
 from stream_magic.planner.nodes import (
-    WINDOW_END,
     Aggregate,
     Compute,
     Constant,
@@ -15,60 +16,92 @@ from stream_magic.planner.nodes import (
     Read,
     Union,
 )
+from stream_magic.planner.state_bounds import state_bound
 
 
-def explain(plan: Plan) -> str:
-    """One line for each node, the result first, indented by depth. A node that is read twice is told once."""
-    kind = "changelog" if plan.is_changelog else "append-only"
+def explain(plan: Plan, measured: Callable[[Node], str] = lambda _: "") -> str:
+    """One line for each node, the result first, indented by depth. A node that is read twice is told once.
+
+    Args:
+        plan: of the query.
+        measured: what is said of a node behind its line.
+    """
     key = f", key {', '.join(plan.key)}" if plan.key else ""
     watermark = f", watermark on {plan.time_column}" if plan.time_column else ""
-    lines = [f"result: {kind}{key}{watermark}", *_lines(plan.root, 1, {})]
+    kind = "changelog" if plan.is_changelog else "append-only"
+    lines = [f"result: {kind}{key}{watermark}", *_lines(plan.root, 1, {}, measured)]
     lines += [f"warning: {w}" for w in plan.warnings]
     return "\n".join(lines)
 
 
-def _lines(node: Node, depth: int, told: dict[int, int]) -> list[str]:
+def _lines(
+    node: Node, depth: int, told: dict[int, str], measured: Callable[[Node], str]
+) -> list[str]:
     indent = "  " * depth
     if id(node) in told and not isinstance(node, Read):
-        return [f"{indent}the same as node {told[id(node)]}"]
-    told[id(node)] = len(told) + 1
-    lines = [indent + _line(node)]
+        return [f"{indent}the same as: {told[id(node)]}"]
+    told[id(node)] = _title(node)
+    lines = [f"{indent}{_title(node)} ({_facts(node)}){measured(node)}"]
     for below in node.inputs:
-        lines += _lines(below, depth + 1, told)
+        lines += _lines(below, depth + 1, told, measured)
     return lines
 
 
-def _line(node: Node) -> str:
+def _title(node: Node) -> str:
     match node:
         case Read(relation=r):
-            kind = "changelog" if r.is_changelog else "append-only"
-            mark = f", watermark on {r.time_column}" if r.time_column else ""
-            return f"read {r.name} ({kind}{mark})"
+            return f"read {r.name}"
         case Constant():
             return "rows of the query itself"
         case Compute():
             by_key = {lookup.cache for lookup in node.lookups}
             names = [f"{c} by key" if c in by_key else c for c in node.caches]
             looked = f", looks up {', '.join(names)}" if names else ""
-            return f"compute {node.rule or _items(node)}{looked} (linear, no state)"
+            return f"compute {node.rule or _items(node)}{looked}"
         case Union():
-            return f"union of {len(node.parts)} ({_kind(node)}, linear, no state)"
+            return f"union of {len(node.parts)}"
         case Join():
-            return f"join of {len(node.sides)} ({_kind(node)}; {_join_rule(node)}; {_join_bound(node)})"
+            return f"join of {len(node.sides)}"
         case Partition():
-            part = f"by {len(node.key_types)} keys" if node.key_types else "as one partition"
-            return f"{node.rule} ({_kind(node)}; rows kept {part}, touched ones computed again; state grows with the rows)"
+            return node.rule
         case Aggregate():
-            calls = ", ".join(c.shown for c in node.calls) or "distinct groups"
-            return f"group {calls} ({_rule(node)}; {_bound(node)})"
-
-
-def _kind(node: Join | Union | Partition) -> str:
-    return "changelog" if WEIGHT in node.schema.names else "append-only"
+            return f"group {', '.join(c.shown for c in node.calls) or 'distinct groups'}"
 
 
 def _items(node: Compute) -> str:
     return "filter and columns" if " WHERE " in node.sql else "columns"
+
+
+def _facts(node: Node) -> str:
+    """What it emits; its rule; its state."""
+    if isinstance(node, Read):
+        return _kind(node)
+    return "; ".join([_kind(node), *_rule(node), state_bound(node).text])
+
+
+def _kind(node: Node) -> str:
+    kind = "changelog" if WEIGHT in node.schema.names else "append-only"
+    keys = node.shown_keys if isinstance(node, Aggregate | Partition) else ()
+    key = f", {'key' if isinstance(node, Aggregate) else 'by'} {', '.join(keys)}" if keys else ""
+    time = f" on {node.relation.time_column}" if isinstance(node, Read) else ""
+    return f"{kind}{key}{f', watermark{time}' if LATE_BY in node.schema.names else ''}"
+
+
+def _rule(node: Node) -> list[str]:
+    match node:
+        case Compute() | Union():
+            return ["linear"]
+        case Join():
+            return [_join_rule(node)]
+        case Partition():
+            return ["rows kept, touched partitions computed again" if node.key_types else "rows kept, computed again"]  # fmt: skip
+        case Aggregate(is_mergeable=False):
+            return ["rows kept, touched groups computed again"]
+        case Aggregate(emit="close"):
+            return ["partials merged at the close"]
+        case Aggregate():
+            return ["partials merged, changes emitted"]
+    return []
 
 
 def _join_rule(node: Join) -> str:
@@ -78,32 +111,3 @@ def _join_rule(node: Join) -> str:
     if all(s.touched for s in others):
         return "touched rows before and after a change compared"
     return "the whole result before and after a change compared"
-
-
-def _join_bound(node: Join) -> str:
-    if node.bound:
-        return node.bound
-    if all(s.forget_us for s in node.sides):
-        return "state forgotten behind the watermark"
-    return "state grows with the rows"
-
-
-def _rule(node: Aggregate) -> str:
-    if node.is_mergeable:
-        return (
-            "partials merged at the close"
-            if node.emit == "close"
-            else "partials merged, changes emitted"
-        )
-    return "rows kept, touched groups computed again"
-
-
-def _bound(node: Aggregate) -> str:
-    if node.is_windowed:
-        late = f" and {node.lateness_us / 1e6:g} s of allowed lateness" if node.lateness_us else ""
-        return f"state forgotten when the watermark passes the window's end{late}"
-    if not [k for k in node.keys if k != WINDOW_END]:
-        return "state of one row" if node.is_mergeable else "state grows with the rows"
-    if node.is_mergeable:
-        return "state grows with the number of groups"
-    return "state grows with the rows"

@@ -353,6 +353,7 @@ class Lowering:
             input=before, keys=tuple(keys), calls=calls, schema=pa.schema([*grouped.schema, *hidden]), types=grouped.types,
             input_sql=source, input_columns=tuple(names), emit=op.emit, is_windowed=op.end is not None,
             lateness_us=op.input.lateness_us, is_input_changelog=WEIGHT in names,
+            shown_keys=tuple(c.label for c, _ in op.keys),
         )  # fmt: skip
 
     def _parted(self, op: Parted) -> tuple[Node, list[Column]]:
@@ -370,12 +371,15 @@ class Lowering:
             tables.append(EmptyTable(f"_sm_i{i}", typed_columns(part.columns, part.types)))
         bound = self._ctx.bind_text(text, tables)
         cut = len(keyed)
-        shown = list(bound.schema)[cut:]
+        fields = list(bound.schema)[cut:]
         sql = _with_places(text, "_sm_i", len(parts))
         for (c, _), t in zip(op.items, bound.types[cut:], strict=True):
             c.type = t
-        schema = pa.schema([*shown, SEQ_FIELD, WEIGHT_FIELD])
-        made = Partition(tuple(parts), sql, schema, bound.types[cut:], bound.types[:cut], op.rule)
+        schema = pa.schema([*fields, SEQ_FIELD, WEIGHT_FIELD])
+        shown = tuple(k.label for k in op.keys[0])
+        made = Partition(
+            tuple(parts), sql, schema, bound.types[cut:], bound.types[:cut], op.rule, shown
+        )
         return made, [c for c, _ in op.items]
 
     def _product(self, op: Product, needed: set[str]) -> tuple[Node, list[Column]]:

@@ -226,6 +226,7 @@ class Partition:
         types: DuckDB types of the visible columns.
         key_types: DuckDB types of the keys.
         rule: one line for EXPLAIN.
+        shown_keys: what users call the keys.
     """
 
     parts: tuple[Part, ...]
@@ -234,6 +235,7 @@ class Partition:
     types: tuple[str, ...]
     key_types: tuple[str, ...]
     rule: str = ""
+    shown_keys: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -277,6 +279,7 @@ class Aggregate:
         is_windowed: `_sm_wend` is among the keys: windows close, late rows are errors.
         lateness_us: allowed lateness.
         is_input_changelog: rows come with a weight.
+        shown_keys: what users call the keys.
     """
 
     input: Node
@@ -290,6 +293,7 @@ class Aggregate:
     is_windowed: bool
     lateness_us: int
     is_input_changelog: bool
+    shown_keys: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[Node, ...]:

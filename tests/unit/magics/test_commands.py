@@ -74,6 +74,9 @@ def test_errors_of_one_node_and_of_all(orders: Cells):
 def test_drop_describe_and_explain_point_into_the_line(orders: Cells):
     assert "amount" in repr(orders.ok("%stream describe big").value)
     assert "amount > 10" in repr(orders.ok("%stream explain big").value)
+    assert "rows in" not in repr(orders.ok("%stream explain big").value)
+    assert "rows in" in repr(orders.ok("%stream explain big --analyze").value)
+    assert "no option --analyze" in orders.fails("%stream describe big --analyze")
     assert "topic" in repr(orders.ok("%stream describe connector kafka").value)
     message = orders.fails("%stream describe bigg")
     assert "  1 | %stream describe bigg\n    |                  ^^^^" in message

@@ -15,7 +15,7 @@ from stream_magic.core.change import WEIGHT
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until, without_late
 from stream_magic.engine.operators.output import numbered
-from stream_magic.engine.state import ArrowInput, Database
+from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
 
@@ -79,6 +79,9 @@ class MergeOperator(Operator):
         if self._plan.is_windowed and turn.has_moved:
             self._forget(turn)
         return out
+
+    def state_size(self) -> StateSize:
+        return self._t.database.size(self._state)
 
     def close(self) -> None:
         number = self._t.number
@@ -160,6 +163,9 @@ class WindowOperator(Operator):
         if out.num_rows:
             t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
         return numbered(out, turn.last_seq, self.schema)
+
+    def state_size(self) -> StateSize:
+        return self._t.database.size(self._state)
 
     def close(self) -> None:
         self._t.database.execute(f"DEALLOCATE p{self._t.number}")

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from stream_magic.core.change import SEQ, WEIGHT, WEIGHT_FIELD
 from stream_magic.engine.operators.base import Turn
-from stream_magic.engine.state import ArrowInput, Database
+from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.language.binder import quote
 
 _AT = pa.field("_sm_at", pa.int64())  # place of a row in its delta
@@ -137,8 +137,10 @@ class Bag:
         self._database.execute(f"DELETE FROM b{self._number} WHERE {condition}")
 
     def count(self) -> int:
-        counted = self._database.arrow(f"SELECT count(*) AS n FROM b{self._number}")
-        return int(counted.column("n")[0].as_py())
+        return self._database.count(f"b{self._number}")
+
+    def size(self) -> StateSize:
+        return self._database.size(f"b{self._number}")
 
     def close(self) -> None:
         for statement in ("add", "net", "find", "take") if self.is_changelog else ("add",):

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stream_magic.core.change import BEFORE_TIME
 from stream_magic.engine.row_errors import RowErrors
+from stream_magic.engine.state import StateSize
 from stream_magic.engine.timeline import Timeline
 
 
@@ -60,6 +61,10 @@ class Operator(ABC):
     @abstractmethod
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         """The output's delta, from one delta for each input; called also without rows, when only a watermark moved."""
+
+    @abstractmethod
+    def state_size(self) -> StateSize:
+        """What it keeps between epochs. Called between two epochs only."""
 
     def close(self) -> None:
         """Drops its state."""

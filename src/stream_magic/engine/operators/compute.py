@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from stream_magic.core.change import SEQ, WEIGHT, in_order
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.lookup import make_lookups
-from stream_magic.engine.state import ArrowInput, Database
+from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.clock import CLOCK
 from stream_magic.planner.nodes import WINDOW_END, Compute
@@ -67,6 +67,9 @@ class ComputeOperator(Operator):
             out = self._execute_guarded(delta, turn)
         out = in_order(out)
         return self._without_null_times(out, turn) if self._plan.is_windowed else out
+
+    def state_size(self) -> StateSize:
+        return StateSize()
 
     def close(self) -> None:
         self._cursor.close()

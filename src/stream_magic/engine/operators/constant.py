@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from stream_magic.core.change import SEQ_FIELD
 from stream_magic.engine.operators.base import Operator, Turn
-from stream_magic.engine.state import Database
+from stream_magic.engine.state import Database, StateSize
 from stream_magic.planner.nodes import Constant
 
 _BEFORE_ALL = pa.scalar(-1, pa.int64())
@@ -30,3 +30,6 @@ class ConstantOperator(Operator):
         numbers = pa.chunked_array([pa.repeat(_BEFORE_ALL, rows.num_rows)])
         rows = rows.append_column(SEQ_FIELD, numbers)
         return rows.rename_columns(self.schema.names).cast(self.schema)
+
+    def state_size(self) -> StateSize:
+        return StateSize()

@@ -24,7 +24,7 @@ from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import LateRows
 from stream_magic.engine.operators.output import one_by_one
 from stream_magic.engine.operators.template import fill, with_condition
-from stream_magic.engine.state import ArrowInput, Database
+from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.engine.timeline import Timeline
 from stream_magic.language.binder import quote
 from stream_magic.planner.nodes import DELTA, Join, Side
@@ -76,6 +76,9 @@ class JoinOperator(Operator):
                 self._memory.rows += change.added.num_rows
         self._memory.forget(turn.timelines)
         return in_order(pa.concat_tables(found))
+
+    def state_size(self) -> StateSize:
+        return StateSize.total(bag.size() for bag in self._bags)
 
     def close(self) -> None:
         for part in (*self._makers, *self._late, *self._bags):

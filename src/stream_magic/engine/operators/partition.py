@@ -15,7 +15,7 @@ from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.output import numbered
 from stream_magic.engine.operators.results import Results
 from stream_magic.engine.operators.template import fill
-from stream_magic.engine.state import Database
+from stream_magic.engine.state import Database, StateSize
 from stream_magic.language.binder import quote
 from stream_magic.planner.nodes import PARTITION, Part, Partition
 
@@ -48,6 +48,9 @@ class PartitionOperator(Operator):
         if not has_changed:
             return self.schema.empty_table()
         return numbered(self._results.update(), turn.last_seq, self.schema)
+
+    def state_size(self) -> StateSize:
+        return StateSize.total([*(bag.size() for bag in self._bags), self._results.size()])
 
     def close(self) -> None:
         self._results.close()

@@ -17,7 +17,7 @@ from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until, without_late
 from stream_magic.engine.operators.output import numbered
 from stream_magic.engine.operators.results import Results
-from stream_magic.engine.state import Database
+from stream_magic.engine.state import Database, StateSize
 from stream_magic.planner.nodes import WINDOW_END, Aggregate, Read
 
 
@@ -50,6 +50,10 @@ class RecomputeOperator(Operator):
             self._bag.delete(f"{WINDOW_END} <= {until}")
             self._results.delete(f"{WINDOW_END} <= {until}")
         return out
+
+    def state_size(self) -> StateSize:
+        kept = [self._bag.size(), *([self._results.size()] if self._results is not None else [])]
+        return StateSize.total(kept)
 
     def close(self) -> None:
         if self._results is not None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from stream_magic.core.change import WEIGHT
-from stream_magic.engine.state import ArrowInput, Database
+from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.language.binder import quote
 
 
@@ -68,6 +68,9 @@ class Results:
     def delete(self, condition: str) -> None:
         """Forgets results; nothing is taken back."""
         self._database.execute(f"DELETE FROM {self.table} WHERE {condition}")
+
+    def size(self) -> StateSize:
+        return self._database.size(self.table)
 
     def close(self) -> None:
         for statement in self._statements:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from stream_magic.core.change import WEIGHT, in_order, is_hidden
 from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.state import StateSize
 from stream_magic.planner.nodes import Union
 
 
@@ -20,6 +21,9 @@ class UnionOperator(Operator):
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         del turn
         return in_order(pa.concat_tables([self._as_own(d) for d in deltas]))
+
+    def state_size(self) -> StateSize:
+        return StateSize()
 
     def _as_own(self, delta: pa.Table) -> pa.Table:
         """Visible columns by position, the engine's by name; a row without weight counts +1."""

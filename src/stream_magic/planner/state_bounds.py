@@ -1,0 +1,141 @@
+"""What bounds the state of each node, in words; and what to add where nothing does.
+
+State that grows for ever is told when the query is created. Rows of changelogs are kept as long as
+they are there, rows of streams until something says that no other row can meet them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stream_magic.core.change import WEIGHT
+from stream_magic.language.catalog import Relation
+from stream_magic.planner.nodes import (
+    WINDOW_END,
+    Aggregate,
+    Compute,
+    Constant,
+    Join,
+    Node,
+    Partition,
+    Read,
+    Side,
+    Union,
+)
+
+_AS_INPUT = "state as large as the result that it reads"
+
+
+@dataclass(frozen=True)
+class StateBound:
+    """What bounds a node's state.
+
+    Attributes:
+        text: for EXPLAIN.
+        what, add: of state that grows for ever: whose rows are kept, and what to write against it.
+    """
+
+    text: str
+    what: str = ""
+    add: str = ""
+
+    @property
+    def warning(self) -> str:
+        return f"{self.what} for ever: {self.add}" if self.add else ""
+
+
+def state_bound(node: Node) -> StateBound:
+    match node:
+        case Read() | Constant() | Compute() | Union():
+            return StateBound("no state")
+        case Join():
+            return _of_join(node)
+        case Partition():
+            return _of_rows(node, "aggregate them by window first, with EMIT ON WINDOW CLOSE")
+        case Aggregate():
+            return _of_aggregate(node)
+
+
+def warnings(root: Node) -> list[str]:
+    """A sentence for each node whose state grows for ever."""
+    found = (state_bound(node).warning for node in _walk(root))
+    return list(dict.fromkeys(w for w in found if w))
+
+
+def _of_aggregate(node: Aggregate) -> StateBound:
+    if node.is_windowed:
+        late = f" and {node.lateness_us / 1e6:g} s of allowed lateness" if node.lateness_us else ""
+        return StateBound(f"state forgotten when the watermark passes the window's end{late}")
+    if not node.is_mergeable:
+        return _of_rows(node, "add a window: TUMBLE(stream, ts, size) and GROUP BY window_end")
+    if not [k for k in node.keys if k != WINDOW_END]:
+        return StateBound("state of one row")
+    return StateBound("state grows with the number of keys")
+
+
+def _of_rows(node: Aggregate | Partition, add: str) -> StateBound:
+    """All rows are kept."""
+    streams = [r for below in node.inputs for r in _endless(below)]
+    if not streams:
+        return StateBound(_AS_INPUT)
+    return _for_ever(f"rows of {_listed(streams)} are kept", add)
+
+
+def _of_join(node: Join) -> StateBound:
+    kept = [s for s in node.sides if not s.forget_us]
+    if not kept:
+        return StateBound(node.bound or "state forgotten behind the watermark")
+    streams = [r for side in kept for r in _endless(side.input)]
+    if not streams:
+        return StateBound(_AS_INPUT)
+    return _for_ever(f"rows of {_listed(streams)} are kept", _join_bound(node, streams))
+
+
+def _join_bound(node: Join, streams: list[Relation]) -> str:
+    others = [s for s in node.sides if WEIGHT in s.input.schema.names]
+    if others:
+        names = _listed([r for s in others for r in _reads(s.input)])
+        return f"look up a cache in place of {names}, or read latest({streams[0].name}, key)"
+    if len(node.sides) > 2:
+        return "join two streams at a time, with a time bound between them"
+    a, b = (_first(side) for side in node.sides)
+    if a.time_column is None or b.time_column is None:
+        without = _listed([r for r in (a, b) if r.time_column is None])
+        return f"declare WATERMARK FOR the time of {without}, and add a time bound between {a.name} and {b.name}"
+    time = f"{b.name}.{b.time_column}"
+    return (
+        f"add a time bound between {a.name} and {b.name}: {a.name}.{a.time_column} "
+        f"BETWEEN {time} - INTERVAL 10 SECONDS AND {time} + INTERVAL 10 SECONDS"
+    )
+
+
+def _for_ever(what: str, add: str) -> StateBound:
+    return StateBound(f"state grows for ever: {add}", what, add)
+
+
+def _endless(node: Node) -> list[Relation]:
+    """The streams behind rows that are only added, and come without an end."""
+    if WEIGHT in node.schema.names:
+        return []
+    return [r for r in _reads(node) if not r.is_bounded]
+
+
+def _first(side: Side) -> Relation:
+    return _reads(side.input)[0]
+
+
+def _reads(node: Node) -> list[Relation]:
+    found = {n.relation.id: n.relation for n in _walk(node) if isinstance(n, Read)}
+    return list(found.values())
+
+
+def _listed(relations: list[Relation]) -> str:
+    return " and ".join(dict.fromkeys(r.name for r in relations))
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    """The node and all below it, inputs in their order."""
+    yield node
+    for below in node.inputs:
+        yield from _walk(below)
