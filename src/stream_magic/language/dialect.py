@@ -44,6 +44,10 @@ _MARKED = (
 )
 
 
+# Read as any other function: sqlglot would warn that DuckDB's has another meaning than others' own.
+_PLAIN = frozenset({"SECRET", "APPROX_TOP_K"})
+
+
 class SelectError(ParseError):
     """sqlglot's complaint with the tokens around it: the last one read and the one that it met."""
 
@@ -83,7 +87,7 @@ class StreamSQL(DuckDB):
         }
 
     class Parser(DuckDBParser):  # noqa: D106
-        FUNCTIONS: ClassVar = {k: v for k, v in DuckDBParser.FUNCTIONS.items() if k != "SECRET"}
+        FUNCTIONS: ClassVar = {k: v for k, v in DuckDBParser.FUNCTIONS.items() if k not in _PLAIN}
 
         def reset(self) -> None:
             super().reset()

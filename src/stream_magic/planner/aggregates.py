@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
@@ -20,17 +20,15 @@ BY_ARRIVAL = frozenset(
         "listagg",
     }
 )
-# Ties or samples make DuckDB's answer depend on how it ran.
-UNSETTLED = {
-    **dict.fromkeys(
-        ("arg_max", "arg_min", "argmax", "argmin", "max_by", "min_by", "arg_max_null", "arg_min_null",
-         "arg_max_nulls_last", "arg_min_nulls_last"),
-        "use max(...) or min(...) of a STRUCT: max({'ts': ts, 'v': v}).v",
-    ),
-    **dict.fromkeys(("mode", "approx_top_k"), "count by value: SELECT v, count(*) ... GROUP BY v"),
-    **dict.fromkeys(("approx_quantile", "reservoir_quantile"), "use quantile_cont(x, q), which is exact"),
-    "lttb": "draw a chart: it thins out points by itself",
-}  # fmt: skip
+# Rows that tie make their result: ties are broken by the row's columns.
+TIED = frozenset(
+    {"arg_max", "arg_max_null", "arg_max_nulls_last", "arg_min", "arg_min_null", "arg_min_nulls_last", "mode",
+     "approx_top_k"}
+)  # fmt: skip
+# They go through their values one by one, which are sorted first.
+BY_VALUE = frozenset({"approx_quantile", "lttb"})
+# Samples make DuckDB's answer depend on how it ran.
+UNSETTLED = {"reservoir_quantile": "use quantile_cont(x, q), which is exact"}
 
 
 class AggregateFinder:
@@ -70,6 +68,22 @@ def function_name(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower()
     return node.sql("duckdb").partition("(")[0].strip().lower()
+
+
+def order_of(node: exp.Expr) -> exp.Order | None:
+    """The ORDER BY inside an aggregate, also behind WITHIN GROUP."""
+    call = node.this if isinstance(node, exp.Filter) else node
+    if isinstance(call, exp.WithinGroup):
+        return call.expression
+    return next(
+        (v for v in aggregate_core(call).iter_expressions() if isinstance(v, exp.Order)), None
+    )
+
+
+def with_order(core: exp.Expr, keys: Sequence[exp.Ordered]) -> None:
+    """Puts an ORDER BY into a call that has none."""
+    last = list(core.iter_expressions())[-1]
+    last.replace(exp.Order(this=last.copy(), expressions=list(keys)))
 
 
 def arguments_of(core: exp.Expr) -> Iterator[exp.Expr]:

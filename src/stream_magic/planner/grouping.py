@@ -16,11 +16,11 @@ from sqlglot import exp
 
 from stream_magic.language.statements import Emit
 from stream_magic.planner.aggregates import (
-    BY_ARRIVAL,
     UNSETTLED,
     aggregate_core,
     arguments_of,
     function_name,
+    order_of,
 )
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import (
@@ -33,7 +33,7 @@ from stream_magic.planner.logical import (
     Stack,
     extended,
 )
-from stream_magic.planner.order import arrival, sorted_by, ties
+from stream_magic.planner.ties import settled
 
 
 @dataclass
@@ -141,12 +141,10 @@ class Grouper:
         return self._made[text]
 
     def _aggregation(self, node: exp.Expr, column: Column) -> Aggregation:
-        node = node.copy()
         shown = self._ctx.shown(node, self._op.columns)
-        core = aggregate_core(node)
-        name = function_name(core)
-        self._refuse(name, core, node)
-        order = node.find(exp.Order)
+        self._refuse(function_name(aggregate_core(node)), node)
+        node = settled(self._ctx, node.copy(), self._op, self._columns)
+        core, order = aggregate_core(node), order_of(node)
         where = node.expression if isinstance(node, exp.Filter) else None
         computed = [
             *arguments_of(core),
@@ -155,39 +153,14 @@ class Grouper:
         for part in [*computed, *([where.this] if where is not None else [])]:
             if part.find(exp.Column) and not isinstance(part, exp.Column):
                 part.replace(self._before(part).ref)
-        is_distinct = core.find(exp.Distinct) is not None
-        is_mergeable = not is_distinct and order is None
-        sql = node.sql("duckdb")
-        if name in BY_ARRIVAL and not is_distinct:
-            is_mergeable = False
-            if order is not None:
-                keys = [*order.expressions, *ties(self._columns, sorted_by(order.expressions))]
-                order.set("expressions", keys)
-                sql = node.sql("duckdb")
-            else:
-                if not self._op.has_order:
-                    raise self._ctx.refuse(
-                        "SM3046", f"{name}(...) goes by arrival, and that is not settled where rows are changed or joined",
-                        f"say which comes first: {name}(x ORDER BY y)", node,
-                    )  # fmt: skip
-                text = core.sql("duckdb")
-                sql = sql.replace(text, f"{text[:-1]} ORDER BY {arrival().sql('duckdb')})", 1)
-        elif name in BY_ARRIVAL and order is None:
-            raise self._ctx.refuse(
-                "SM3045", f"{name}(DISTINCT ...) has no settled order",
-                f"say which comes first: {name}(DISTINCT x ORDER BY x)", node,
-            )  # fmt: skip
-        return Aggregation(column, sql, is_mergeable, shown)
+        is_mergeable = core.find(exp.Distinct) is None and order is None
+        return Aggregation(column, node.sql("duckdb"), is_mergeable, shown)
 
-    def _refuse(self, name: str, core: exp.Expr, node: exp.Expr) -> None:
+    def _refuse(self, name: str, node: exp.Expr) -> None:
         if name in UNSETTLED:
             raise self._ctx.refuse(
-                "SM3043", f"{name}(...) is not supported in a continuous query yet: ties and samples have no settled answer",
+                "SM3043", f"{name}(...) is not supported in a continuous query: samples have no settled answer",
                 UNSETTLED[name], node,
-            )  # fmt: skip
-        if core.find(exp.Lambda) is not None:
-            raise self._ctx.refuse(
-                "SM3047", "a lambda inside an aggregate is not supported yet", "compute it in a stream before", node
             )  # fmt: skip
 
     # --- groups ----------------------------------------------------------------------------------

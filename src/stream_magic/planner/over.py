@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from stream_magic.core.change import SEQ
-from stream_magic.planner.aggregates import aggregate_core, arguments_of, function_name
+from stream_magic.planner.aggregates import (
+    BY_ARRIVAL,
+    TIED,
+    aggregate_core,
+    arguments_of,
+    function_name,
+    order_of,
+    with_order,
+)
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import Column, Names, Op, Parted, extended, used
 from stream_magic.planner.order import arrival, over, require_arrival, sorted_by, ties
@@ -20,9 +28,8 @@ from stream_magic.planner.order import arrival, over, require_arrival, sorted_by
 _PEERS = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
 # These number rows one by one, whatever the frame.
 _ROW_WISE = frozenset({"row_number", "ntile", "lag", "lead"})
-# With a frame of RANGE or GROUPS their answer depends on the order of peers.
-_ORDERED = frozenset({"first_value", "last_value", "nth_value", "first", "last", "any_value", "arbitrary", "list",
-                      "array_agg", "string_agg", "group_concat", "listagg"})  # fmt: skip
+# In a frame of RANGE or GROUPS, where peers come together, they go by the window's order and then by ties.
+_ORDERED = frozenset({"first_value", "last_value", "nth_value"}) | BY_ARRIVAL
 
 
 def add_windows(
@@ -39,7 +46,7 @@ def add_windows(
     """
     op = _with_arguments(ctx, op, windows)
     keys = [c for c in _common_keys(op, windows) if c not in links] + links
-    settled = [_settled(ctx, op, w, columns, links) for w in windows]
+    settled = [_settled(op, w, columns, links) for w in windows]
     types = ctx.types(settled, [*op.columns, Column(SEQ, "", "BIGINT")])
     found = [ctx.names.new(w.sql("duckdb"), t) for w, t in zip(windows, types, strict=True)]
     by_arrival = SEQ in used(settled)
@@ -90,7 +97,7 @@ def _common_keys(op: Op, windows: list[exp.Window]) -> list[Column]:
 
 
 def _settled(
-    ctx: Context, op: Op, window: exp.Window, columns: Sequence[Column], links: list[Column]
+    op: Op, window: exp.Window, columns: Sequence[Column], links: list[Column]
 ) -> exp.Window:
     """The window with its ties broken."""
     copied = window.copy()
@@ -99,28 +106,25 @@ def _settled(
             "partition_by", [*(copied.args.get("partition_by") or []), *(c.ref for c in links)]
         )
     core = aggregate_core(copied.this)
-    name = function_name(core)
+    name, inner = function_name(core), order_of(copied.this)
     if name in _PEERS:
         return copied
+    if inner is not None:
+        inner.set("expressions", [*inner.expressions, *ties(columns, sorted_by(inner.expressions))])
+    elif name in TIED:
+        with_order(core, ties(columns))
     spec, order = copied.args.get("spec"), copied.args.get("order")
     kind = str(spec.args.get("kind") or "RANGE").upper() if spec is not None else "RANGE"
     given = order.expressions if order is not None else []
-    if kind == "ROWS" or name in _ROW_WISE:
-        first = (
-            [arrival()]
-            if order is None and op.has_order
-            else [*given, *ties(columns, sorted_by(given))]
-        )
+    others = ties(columns, sorted_by(given))
+    if kind == "ROWS" or (name in _ROW_WISE and inner is None):
+        first = [arrival()] if order is None and op.has_order else [*given, *others]
         copied.set("order", exp.Order(expressions=first))
-        return copied
-    if name not in _ORDERED or core.find(exp.Order) is not None:
-        return copied
-    if order is not None:
-        raise ctx.refuse(
-            "SM3057", f"{name}(...) over a frame of {kind} has no settled answer: peers have no order",
-            "write the frame with ROWS: ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", window,
-        )  # fmt: skip
-    return _with_whole_frame(copied, [arrival()] if op.has_order else ties(columns))
+    elif name in _ORDERED and inner is None:
+        if order is None:
+            return _with_whole_frame(copied, [arrival()] if op.has_order else others)
+        with_order(core, [*(o.copy() for o in given), *others])
+    return copied
 
 
 def _with_whole_frame(window: exp.Window, keys: list[exp.Ordered]) -> exp.Window:

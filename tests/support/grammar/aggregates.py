@@ -1,7 +1,7 @@
 """Every aggregate of DuckDB that has one answer: call, family of the result, and what orders its rows.
 
 In a template `{by}` is nothing in the query; in the twin it is ORDER BY arrival, or ORDER BY the
-row's columns where the tie would be open. `{ties}` goes on behind an ORDER BY that is there.
+row's columns where the tie would be open, or ORDER BY the value. `{ties}` goes on behind an ORDER BY that is there.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ AGGREGATES = [
           "covar_samp({real}, {integer})", "regr_avgx({integer}, {real})", "regr_avgy({integer}, {real})", "regr_intercept({real}, {integer})",
           "regr_r2({real}, {integer})", "regr_slope({real}, {integer})", "regr_sxx({integer}, {integer})", "regr_sxy({real}, {integer})",
           "regr_syy({integer}, {real})", "entropy({text})", "product({integer})", "fsum({real})", "kahan_sum({real})", "sumkahan({real})",
-          "favg({real})", "median({real})", "quantile_cont({real}, [0.25, 0.5])", "mad({real})", "avg({wide})", "approx_quantile({integer}, 0.5)",
+          "favg({real})", "median({real})", "quantile_cont({real}, [0.25, 0.5])", "mad({real})", "avg({wide})",
           "reservoir_quantile({integer}, 0.5)", "avg({timestamp})", "avg({interval})"),
     *_all("opaque", "histogram({text})", "histogram({integer})", "histogram_exact({integer}, [0, 1, 2])", "min({struct})", "max({list})", "max({exact}, 2)",
           "min({integer}, 3)", "min({nested})", "max({blob})", "min({uuid})", "max({enum})", "min({interval})", "max({time})", "min({array})",
@@ -57,6 +57,7 @@ AGGREGATES = [
     *_all("opaque", "mode({exact}{by})", "arg_max({any}, {exact}{by})", "arg_min({any}, {exact}{by})", "max_by({any}, {exact}{by})",
           "min_by({any}, {exact}{by})", "arg_max({integer}, {integer}, 2{by})", "arg_min_null({any}, {exact}{by})", "arg_max_null({any}, {exact}{by})",
           "arg_min_nulls_last({any}, {exact}{by})", "approx_top_k({text}, 2{by})", order="columns"),
+    *_all("opaque", "approx_quantile({integer}, 0.5{by})", order="value"),
     *_all("opaque", "first({any}{by})", "last({any}{by})", "any_value({any}{by})", "arbitrary({any}{by})", "list({any}{by})", "array_agg({any}{by})",
           "string_agg({text}, '-'{by})", "group_concat({text}{by})", "listagg({text}, ','{by})", order="arrival"),
     *_all("opaque", "list({any} ORDER BY {exact}{ties})", "first({any} ORDER BY {exact} DESC{ties})", "last({any} ORDER BY {exact} NULLS FIRST{ties})",
@@ -92,6 +93,8 @@ def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) ->
         return kept[family]
 
     call = _HOLE.sub(fill, found.call)
+    if found.order == "value":
+        by = f" ORDER BY {kept['integer']}"
     sql = call.replace("{by}", "").replace("{ties}", "")
     twin = call.replace("{by}", by).replace("{ties}", by)
     if draw.chance(0.2) and not sql.endswith("VARCHAR"):

@@ -2,7 +2,7 @@
 
 Where the order of equal rows counts (row_number, lag, ROWS frames) the twin goes on ordering by
 the row's columns. RANGE and GROUPS frames, rank and the like see equal rows together: there the
-order stays as it is.
+order stays as it is, and functions that go by the order within a frame say it inside (`{by}`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from support.grammar.select import Item, Query, Select
 # call -> family of the result; the order of equal rows counts
 _BY_ROW = {
     "row_number()": "integer", "ntile(3)": "integer", "lag({any})": "opaque", "lead({any})": "opaque", "lag({integer}, 2)": "opaque",
-    "lead({integer}, 1, 0)": "opaque", "first_value({any})": "opaque", "nth_value({any}, 2)": "opaque",
-    "lag({any} IGNORE NULLS)": "opaque", "first_value({any} IGNORE NULLS)": "opaque",
+    "lead({integer}, 1, 0)": "opaque", "lag({any} IGNORE NULLS)": "opaque",
 }  # fmt: skip
 _RANKS = ("rank()", "dense_rank()", "percent_rank()", "cume_dist()")
 _TOTALS = {
@@ -27,6 +26,17 @@ _TOTALS = {
     "sum({real})": "opaque", "stddev({integer})": "opaque", "sum({integer}) FILTER (WHERE {boolean})": "integer",
     "quantile_cont({integer}, 0.5)": "opaque",
 }  # fmt: skip
+# The twin says inside of the call in which order they take the rows of a frame: peers by the row's columns.
+_ORDERED = (
+    "first_value({any}{by})", "last_value({any}{by})", "nth_value({any}, 2{by})", "first_value({any}{by} IGNORE NULLS)", "list({any}{by})",
+    "last({any}{by})", "string_agg({text}, '-'{by})", "any_value({any}{by})",
+)  # fmt: skip
+_TIED = (
+    "mode({exact}{by})",
+    "arg_max({any}, {exact}{by})",
+    "min_by({any}, {exact}{by})",
+    "arg_max({any}, {integer}, 2{by})",
+)
 _ROWS = (
     "ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "ROWS 2 PRECEDING",
     "ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING", "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT ROW",
@@ -60,7 +70,7 @@ def _plain_items(draw: Draw, relation: Relation) -> tuple[Item, ...]:
 
 
 def _call(draw: Draw, relation: Relation, i: int) -> Item:
-    kind = draw.one(("row", "rank", "total", "rows", "groups", "range", "whole"))
+    kind = draw.one(("row", "rank", "total", "rows", "groups", "range", "whole", "ordered", "tied"))
     exact = [c.text for c in relation.columns if c.family in EXACT]
     part = f"PARTITION BY {', '.join(draw.some(exact, 1, 2))}" if draw.chance(0.7) else ""
     order = [f"{c}{draw.one(('', ' DESC', ' NULLS FIRST'))}" for c in draw.some(exact, 1, 2)]
@@ -76,15 +86,21 @@ def _call(draw: Draw, relation: Relation, i: int) -> Item:
             frame = f"RANGE BETWEEN {step} PRECEDING AND {draw.one(('CURRENT ROW', f'{step} FOLLOWING'))}"
     filled = _fill(draw, relation, call)
     draw.meet(f"over:{call.partition('(')[0]}", f"frame:{frame.partition(' ')[0] or 'none'}")
-    is_open = kind in ("row", "rows")
+    is_open = kind in ("row", "rows") or frame.startswith("ROWS")
     by = "" if kind == "whole" else f"ORDER BY {', '.join(order)}"
     ties = f", {relation.order}" if is_open and by else ""
     sql = " ".join(p for p in (part, by, frame) if p)
     twin = " ".join(p for p in (part, by + ties, frame) if p)
-    name = f"o{i}"
-    return Item(
-        Text(f"{filled} OVER ({sql})", f"{filled} OVER ({twin})"), Column(name, name, family)
+    name, inner = (
+        f"o{i}",
+        f" ORDER BY {relation.order}"
+        if kind == "tied"
+        else f" ORDER BY {', '.join(order)}, {relation.order}",
     )
+    return Item(
+        Text(f"{filled.replace('{by}', '')} OVER ({sql})", f"{filled.replace('{by}', inner)} OVER ({twin})"),
+        Column(name, name, family),
+    )  # fmt: skip
 
 
 def _function(draw: Draw, kind: str) -> tuple[str, str, str]:
@@ -93,6 +109,10 @@ def _function(draw: Draw, kind: str) -> tuple[str, str, str]:
         return call, _BY_ROW[call], ""
     if kind == "rank":
         return draw.one(_RANKS), "opaque", ""
+    if kind in ("ordered", "tied"):
+        call = draw.one(_ORDERED if kind == "ordered" else _TIED)
+        frame = draw.one(("", *_GROUPS, *_ROWS))
+        return call, "opaque", "" if "EXCLUDE" in frame else frame
     call = draw.one(sorted(_TOTALS))
     frame = {"rows": draw.one(_ROWS), "groups": draw.one(_GROUPS)}.get(kind, "")
     if "EXCLUDE" in frame and "DISTINCT" in call:
@@ -101,7 +121,7 @@ def _function(draw: Draw, kind: str) -> tuple[str, str, str]:
 
 
 def _fill(draw: Draw, relation: Relation, call: str) -> str:
-    for family in ("any", "integer", "real", "exact", "boolean"):
+    for family in ("any", "integer", "real", "exact", "boolean", "text"):
         while f"{{{family}}}" in call:
             call = call.replace(f"{{{family}}}", expression(draw, relation.columns, family, 0), 1)
     return call
