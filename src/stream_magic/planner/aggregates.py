@@ -73,11 +73,12 @@ def function_name(node: exp.Expr) -> str:
 def order_of(node: exp.Expr) -> exp.Order | None:
     """The ORDER BY inside an aggregate, also behind WITHIN GROUP."""
     call = node.this if isinstance(node, exp.Filter) else node
-    if isinstance(call, exp.WithinGroup):
-        return call.expression
-    return next(
-        (v for v in aggregate_core(call).iter_expressions() if isinstance(v, exp.Order)), None
+    inside = (
+        [call.expression]
+        if isinstance(call, exp.WithinGroup)
+        else aggregate_core(call).iter_expressions()
     )
+    return next((v for v in inside if isinstance(v, exp.Order)), None)
 
 
 def with_order(core: exp.Expr, keys: Sequence[exp.Ordered]) -> None:
