@@ -4,7 +4,7 @@
 means the same if it is another text: it reads `s`, or `s_n` with `_n` and `_wm` (support.sources),
 and may call the macros of support/twins.sql. `setup` is a statement before the query. Then come
 `epoch` with rows (`+ 1 10`, `- 1 10`, values as SQL literals parted by blanks; `s: + 1` or
-`s/2: + 1` for another stream or partition), `idle` (61 seconds pass) and `end s`; `changes` says
+`s/2: + 1` for another stream or partition), `idle` (61 seconds pass, or as many as it says) and `end s`; `changes` says
 what the epoch before it emits, `result` what is there in the end.
 
 What a file expects is DuckDB's own answer, or the file fails. Each file runs three ways: as

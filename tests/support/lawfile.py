@@ -66,7 +66,7 @@ class LawFile:
             if section.name == "epoch":
                 self._epoch(batch, section, cut)
             elif section.name == "idle":
-                batch.idle(_IDLE_S)
+                batch.idle(float(section.head or _IDLE_S))
             elif section.name == "end":
                 batch.end(section.head)
             yield section

@@ -72,8 +72,8 @@ def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) ->
         known = [a for a in known if a.order != "arrival"]
     if draw.chance(0.95):
         known = [a for a in known if fits(a.call, relation.columns)] or known
-    found = draw.one(known)
-    draw.meet(f"aggregate:{found.name}")
+    name = draw.one(sorted({a.name for a in known}))  # each as often as the others
+    found = draw.one([a for a in known if a.name == name])
     by = {
         "arrival": f" ORDER BY {relation.arrival}",
         "columns": f" ORDER BY {relation.order}" if relation.order else "",

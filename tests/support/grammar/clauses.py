@@ -84,7 +84,7 @@ def grouped(draw: Draw, relation: Relation | None = None, low: int = 0) -> Selec
     """GROUP BY in one of the ways to write it, or one group over everything."""
     relation = relation or base(draw)
     keys = [_key(draw, relation, i) for i in range(draw.rng.randint(low, 2))]
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(1, 4)))
+    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(1, 6)))
     text = NOTHING
     if keys:
         ways = {

@@ -41,7 +41,7 @@ def _line(event: Event) -> str:
         return f"{place}: {sign} {' '.join(literal(v) for v in event.row.values())}"
     if isinstance(event, End):
         return f"end {event.source}"
-    return "idle" if isinstance(event, Idle) else "epoch"
+    return f"idle {event.seconds}" if isinstance(event, Idle) else "epoch"
 
 
 def literal(value: Any) -> str:

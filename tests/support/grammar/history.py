@@ -25,7 +25,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Idle:
-    """Nothing comes for longer than `idle_timeout`: every partition falls idle."""
+    """Nothing comes for so long; partitions that were silent for `idle_timeout` (60 s) fall idle."""
+
+    seconds: int = 61
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
     events: list[Event] = []
     tapes = [_Tape(rng, t) for t in world.tables]
     now_s = 0.0
+    pauses = (40,) if rng.random() < 0.3 else (61,)  # after two of 40 s only the silent are idle
     for _ in range(epochs):
         events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 1, 3, 6, 10)))]
         events.append(Step())
         now_s += rng.choice((0, 1, 4, 12, 30))
-        if rng.random() < 0.04:
-            events.append(Idle())
-    if rng.random() < 0.2:
+        if rng.random() < (0.25 if pauses == (40,) else 0.04):
+            events.append(Idle(rng.choice(pauses)))
+    if rng.random() < 0.35:
         events += [push for tape in tapes for push in tape.take_back()]
         events.append(Step())
     if rng.random() < 0.4:
@@ -89,6 +92,17 @@ class _Tape:
         """The last of four partitions is silent from the beginning in a third of the tables."""
         count = self._table.partitions
         return self._rng.randrange(count - 1 if count > 1 and self._table.delay_s == 0 else count)
+
+
+def recut(events: Sequence[Event], *, by_rows: bool) -> list[Event]:
+    """The same rows with epochs cut elsewhere: after each row, or nowhere but at the end."""
+    found: list[Event] = []
+    for event in events:
+        if not isinstance(event, Step):
+            found.append(event)
+        if by_rows and isinstance(event, Push):
+            found.append(Step())
+    return [*found, Step()]
 
 
 def smaller(events: Sequence[Event]) -> list[list[Event]]:

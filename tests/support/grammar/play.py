@@ -4,80 +4,161 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import duckdb
 import pyarrow.parquet as pq
 
+from stream_magic.engine.operators import join as join_operator
 from stream_magic.errors import StreamMagicError
-from support.grammar.history import End, Event, Idle, Push, Step, smaller
+from support.grammar import inputs
+from support.grammar.figures import Figures
+from support.grammar.history import End, Event, Idle, Push, Step, recut, smaller
+from support.grammar.plans import Planned, met_in, watched
 from support.grammar.shapes import Drawn
 from support.grammar.world import World
 from support.law import Batch, Query, Trial
 from support.sources import oracle
 
-_IDLE_S = 61
-
 
 @dataclass(frozen=True)
 class Difference:
-    """A query whose result is not DuckDB's."""
+    """A query whose result is not DuckDB's.
+
+    Attributes:
+        is_playable: playing the events shows it; else it lies between two ways to cut them.
+    """
 
     drawn: Drawn
     world: World
     events: tuple[Event, ...]
     message: str
+    is_playable: bool = True
 
 
 @dataclass
-class Figures:
-    """What a run has seen."""
+class Seen:
+    """What a play has seen."""
 
-    queries: int = 0
-    comparisons: int = 0
-    met: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    refusals: dict[str, str] = field(default_factory=dict)  # code -> the first query
-    unsuited: Counter[str] = field(default_factory=Counter)  # DuckDB itself does not take it
+    figures: Figures = field(default_factory=Figures)
     differences: list[Difference] = field(default_factory=list)
-
-    def add(self, other: Figures) -> None:
-        self.queries += other.queries
-        self.comparisons += other.comparisons
-        self.met += other.met
-        self.refused += other.refused
-        self.unsuited += other.unsuited
-        self.refusals = {**other.refusals, **self.refusals}
-        self.differences += other.differences
+    errors: dict[int, Counter[str]] = field(default_factory=dict)  # of a query, at the end
 
 
-def play(world: World, drawn: Sequence[Drawn], events: Sequence[Event]) -> Figures:
+class Play(Trial):
+    """A trial that notes how its queries were planned, and how much state each has."""
+
+    def __init__(self, world: World, drawn: Sequence[Drawn], folder: Path) -> None:
+        self.world, self.drawn = world, drawn
+        self.planned: dict[int, Planned] = {}
+        self._tables: dict[int, list[str]] = {}
+        setup, tables = list(world.setup), {}
+        if world.cache is not None:
+            pq.write_table(world.cache, folder / "c0.parquet")
+            setup.append(world.cache_statement.format(path=folder / "c0.parquet"))
+            tables["c0"] = world.cache
+        super().__init__(
+            [t.source() for t in world.tables], [Query(d.sql, d.twin) for d in drawn], setup, tables,
+            may_refuse=True, checks=False,
+        )  # fmt: skip
+        self.step()
+        self._empty = {i: self._state_rows(i) for i in self.running}
+
+    def create(self, i: int) -> None:
+        there = self._state_tables()
+        with watched() as self.planned[i]:
+            super().create(i)
+        self._tables[i] = sorted(self._state_tables() - there)
+
+    def met(self, i: int) -> set[str]:
+        """By a query that runs."""
+        plan = self.app._engine.flow.get(f"r{i}").plan  # type: ignore[union-attr]
+        found = {*self.drawn[i].met, *met_in(plan), *self.planned[i].rules}
+        if self._is_changelog_only(i):
+            found.add("input:only changelogs")
+        return found
+
+    def left_behind(self, i: int) -> str | None:
+        """What state there is though all input was taken back; None if there is input, or was none."""
+        if not self._is_changelog_only(i):
+            return None
+        changelogs = [s for s in self.sources.values() if s.is_changelog]
+        if any(s.there() for s in changelogs) or not any(s.taken for s in changelogs):
+            return None
+        rows = self._state_rows(i)
+        more = {t: n for t, n in rows.items() if n != self._empty[i][t]}
+        return f"taken back, and state is left: {more}" if more else ""
+
+    def _is_changelog_only(self, i: int) -> bool:
+        """It reads nothing but sources that take back."""
+        plan = self.app._engine.flow.get(f"r{i}").plan  # type: ignore[union-attr]
+        made = {n: base.name for n, (base, _, _) in self.world.streams.items()}
+        names = {made.get(n, n) for n in plan.inputs}
+        return bool(names) and all(self.sources[n].is_changelog for n in names)
+
+    def _state_rows(self, i: int) -> dict[str, int]:
+        con = self.app._engine.database
+        counts = {t: con.arrow(f"SELECT count(*) AS n FROM {t}") for t in self._tables[i]}
+        return {t: n.column("n")[0].as_py() for t, n in counts.items()}
+
+    def _state_tables(self) -> set[str]:
+        sql = "SELECT table_name AS n FROM duckdb_tables() WHERE schema_name = 'main'"
+        return set(self.app._engine.database.arrow(sql).column("n").to_pylist())
+
+
+def play(world: World, drawn: Sequence[Drawn], events: Sequence[Event]) -> Seen:
     """Runs all queries over the history, comparing each after each epoch until it differs."""
-    figures = Figures()
-    empty_tables(world)
-    taken = [d for d in drawn if _suits(d, figures)]
-    with _trial(world, taken) as trial:
-        for i, error in trial.refused.items():
-            figures.refused[error.code] += 1
-            figures.refusals.setdefault(error.code, f"{taken[i].sql}  -- {error.message}")
-        for i in trial.running:
-            figures.queries += 1
-            figures.met.update(taken[i].met)
-        alive = set(trial.running)
+    seen = Seen()
+    with _playing(world, drawn, seen) as trial:
+        _count_refusals(trial, seen.figures)
+        alive, compared = set(trial.running), set()
         for at, event in enumerate(events):
             if not happen(trial, event):
                 continue
+            scale = trial.scale()
             for i in sorted(alive):
-                message = _difference(trial, i, figures)
-                if message is not None:
+                message = _difference(trial, i, seen.figures, scale)
+                if message == _FAILS:
                     alive.discard(i)
+                    continue
+                compared.add(i)
                 if message:
-                    seen = tuple(events[: at + 1])
-                    figures.differences.append(Difference(taken[i], world, seen, message))
-    return figures
+                    alive.discard(i)
+                    happened = tuple(events[: at + 1])
+                    seen.differences.append(Difference(trial.drawn[i], world, happened, message))
+        found = inputs.met_in(world, events)
+        seen.figures.queries = len(compared)
+        for i in compared:
+            seen.figures.met.update(trial.met(i) | found)
+        seen.errors = {i: _errors(trial, i) for i in alive}
+    return seen
+
+
+def play_recut(world: World, drawn: Sequence[Drawn], events: Sequence[Event], before: Seen, *, by_rows: bool) -> Seen:  # fmt: skip
+    """The same history with epochs cut elsewhere: results in the end, and errors, are those of `before`."""
+    seen = Seen()
+    again = recut(events, by_rows=by_rows)
+    name = "cuts:a row an epoch" if by_rows else "cuts:all in one epoch"
+    with _playing(world, drawn, seen) as trial:
+        for event in again:
+            happen(trial, event)
+        for i in sorted(set(before.errors) & set(trial.running)):
+            message = _difference(trial, i, seen.figures, trial.scale())
+            if message == _FAILS:
+                continue
+            seen.figures.met[name] += 1
+            if not message and (errors := _errors(trial, i)) != before.errors[i]:
+                message = f"{name}: other errors: {errors - before.errors[i]}, {before.errors[i] - errors}"  # fmt: skip
+                seen.differences.append(Difference(trial.drawn[i], world, tuple(again), message, is_playable=False))  # fmt: skip
+            elif message:
+                seen.differences.append(Difference(trial.drawn[i], world, tuple(again), f"{name}: {message}"))  # fmt: skip
+    seen.figures.unsuited.clear()  # counted in the first play
+    return seen
 
 
 def happen(batch: Batch, event: Event) -> bool:
@@ -90,27 +171,47 @@ def happen(batch: Batch, event: Event) -> bool:
     if isinstance(event, End):
         batch.end(event.source)
     elif isinstance(event, Idle):
-        batch.idle(_IDLE_S)
+        batch.idle(event.seconds)
     else:
         batch.step()
     return True
 
 
-def _difference(trial: Trial, i: int, figures: Figures) -> str | None:
-    """What differs; '' if DuckDB itself fails on these rows; None if all is well."""
+_FAILS = "DuckDB itself fails"
+
+
+def _difference(trial: Play, i: int, figures: Figures, scale: float) -> str:
+    """What differs; '' if all is well."""
     try:
-        trial.expected(trial.queries[i])
+        expected = trial.expected(trial.queries[i])
     except duckdb.Error as e:
         figures.unsuited[f"fails on rows: {str(e).partition(chr(10))[0][:60]}"] += 1
-        return ""
+        return _FAILS
     figures.comparisons += 1
     try:
-        trial.check_one(i)
+        trial.check_one(i, expected, scale)
     except AssertionError as e:
         return str(e) or "it differs"
     except (StreamMagicError, duckdb.Error) as e:
         return f"{type(e).__name__}: {e}"
-    return None
+    left = trial.left_behind(i)
+    if left is not None:
+        figures.met["undo:nothing is left in the state"] += 1
+    return left or ""
+
+
+def _errors(trial: Play, i: int) -> Counter[str]:
+    """Reasons and raw rows of `errors.NAME`."""
+    node = trial.app._engine.flow.get(f"r{i}")
+    if node is None or not node.errors.history().num_rows:
+        return Counter()
+    return Counter(f"{e['code']} {e['raw']}" for e in trial.errors(i))
+
+
+def _count_refusals(trial: Play, figures: Figures) -> None:
+    for i, error in trial.refused.items():
+        figures.refused[error.code] += 1
+        figures.refusals.setdefault(error.code, f"{trial.drawn[i].sql}  -- {error.message}")
 
 
 def _suits(drawn: Drawn, figures: Figures) -> bool:
@@ -141,25 +242,27 @@ def empty_tables(world: World) -> None:
 
 
 @contextlib.contextmanager
-def _trial(world: World, drawn: Sequence[Drawn]) -> Iterator[Trial]:
-    queries = [Query(d.sql, d.twin) for d in drawn]
-    sources = [t.source() for t in world.tables]
-    with tempfile.TemporaryDirectory() as folder:
-        setup, tables = list(world.setup), {}
-        if world.cache is not None:
-            path = Path(folder) / "c0.parquet"
-            pq.write_table(world.cache, path)
-            setup.append(world.cache_statement.format(path=path))
-            tables["c0"] = world.cache
-        trial = Trial(sources, queries, setup, tables, may_refuse=True, checks=False)
+def _playing(world: World, drawn: Sequence[Drawn], seen: Seen) -> Iterator[Play]:
+    """The queries that DuckDB takes, in an app."""
+    began = time.monotonic()
+    empty_tables(world)
+    taken = [d for d in drawn if _suits(d, seen.figures)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(join_operator, "_FORGET_ROWS", world.forget_rows),
+    ):
+        trial = Play(world, taken, Path(folder))
         try:
             yield trial
         finally:
             trial.app.close()
+            seen.figures.seconds = time.monotonic() - began
 
 
 def shrink(found: Difference, tries: int = 300) -> Difference:
     """A smaller query and history that still differ; greedy, with so many plays."""
+    if not found.is_playable:
+        return found
     left = [tries]
     query = True
     while query and left[0] > 0:
@@ -187,5 +290,5 @@ def _still(
     left[0] -= 1
     if left[0] < 0:
         return None
-    figures = play(world, [drawn], events)
-    return figures.differences[0] if figures.differences else None
+    differences = play(world, [drawn], events).differences
+    return differences[0] if differences else None

@@ -88,12 +88,14 @@ class World:
     Attributes:
         setup: statements; `streams` name what they make: name -> (table it reads, twin, is_changelog).
         cache: rows of the cache `c0`, with the key `k`.
+        forget_rows: joins forget when so many rows came: 0 is in every epoch.
     """
 
     tables: list[Table]
     streams: dict[str, tuple[Table, str, bool]]
     setup: list[str]
     cache: pa.Table | None
+    forget_rows: int = 20_000
 
     @classmethod
     def draw(cls, rng: random.Random) -> World:
@@ -111,7 +113,8 @@ class World:
             test = rng.choice(("k IS NOT NULL", "g <> 'a'", "k > 0 OR k IS NULL"))
             setup.append(f"CREATE {kind} {name} AS SELECT * FROM {base.name} WHERE {test}")
             streams[name] = (base, f"(SELECT * FROM {base.name}_n WHERE {test})", base.is_changelog)
-        return cls(tables, streams, setup, _cache(rng) if rng.random() < 0.5 else None)
+        cache = _cache(rng) if rng.random() < 0.5 else None
+        return cls(tables, streams, setup, cache, rng.choice((0, 20_000)))
 
     @property
     def timed(self) -> list[Table]:
