@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint unit services golden law bench docs clean
+.PHONY: help demo test lint unit services golden law law-figures bench docs clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -37,9 +37,12 @@ unit: $(STAMP)  ## fast tests only
 golden: $(STAMP)  ## rewrite golden files; then read the diff like code
 	$(BIN)/python -m pytest tests/golden --update-golden
 
-law: $(STAMP)  ## random queries against DuckDB: CASES=comparisons SEED=first ONLY=form OUT=file
-	PYTHONPATH=tests $(BIN)/python tests/law/run.py --cases $(or $(CASES),2000) --seed $(or $(SEED),0) \
-	  $(if $(ONLY),--only $(ONLY)) $(if $(OUT),--out $(OUT))
+law: $(STAMP)  ## random queries against DuckDB: CASES=comparisons SEED=first ONLY=form JOBS=processes OUT=file
+	PYTHONPATH=tests $(BIN)/python tests/law/run.py --cases $(or $(CASES),2000) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS)) $(if $(OUT),--out $(OUT))
+
+law-figures: $(STAMP)  ## adds up files of law runs: FILES="a.jsonl b.jsonl" REQUIRE=200 that each kind was met
+	PYTHONPATH=tests $(BIN)/python tests/law/figures.py $(FILES) --require $(or $(REQUIRE),200)
 
 bench: $(STAMP)  ## ratios against a reference in the same run
 	$(BIN)/python -m bench

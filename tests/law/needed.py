@@ -1,9 +1,63 @@
-"""What a law run must have met: every rule of the planner, every aggregate, join, window, clause."""
+"""What a law run must have met: every function of the planner, every aggregate, form and kind of the grammar."""
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlglot import parse_one
+
+import stream_magic.planner
+from support.grammar.aggregates import AGGREGATES
+from support.grammar.joins import KINDS
+from support.grammar.over import CALLS
+from support.grammar.plans import call_name
 from support.grammar.shapes import SHAPES
+
+# Entered only to say no, or to tell: EXPLAIN, hints, what a query is refused with.
+ONLY_TELLING = frozenset(
+    {
+        "explain", "refuse", "blocks.Blocks._unknown", "build._refuse_streamless",
+    }
+)  # fmt: skip
 
 
 def needed() -> set[str]:
-    return {f"form:{shape.__name__}" for _, shape in SHAPES}
+    """Names as `Figures.met` has them."""
+    return {*_forms(), *_aggregates(), *_rules()}
+
+
+def _forms() -> Iterator[str]:
+    yield from (f"form:{shape.__name__}" for _, shape in SHAPES)
+    yield from (f"join:{kind}" for kind in (*KINDS, "ASOF JOIN", "ASOF LEFT JOIN", "LATERAL"))
+    yield from (f"plan over:{call_name(call)}" for call in CALLS)
+    for word in ("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"):
+        yield f"set:{word}"
+
+
+def _aggregates() -> Iterator[str]:
+    """As the planner writes them: `mean` is `avg` there."""
+    for each in AGGREGATES:
+        text = "SELECT " + re.sub(r"\{\w+\}", "x", re.sub(r"\{(by|ties)\}", "", each.call))
+        yield f"plan aggregate:{call_name(parse_one(text, read='duckdb').selects[0].sql('duckdb'))}"
+
+
+def _rules() -> Iterator[str]:
+    for path in sorted(Path(stream_magic.planner.__file__).parent.glob("*.py")):
+        for name in _functions(ast.parse(path.read_text(encoding="utf-8"))):
+            if not {path.stem, f"{path.stem}.{name}"} & ONLY_TELLING:
+                yield f"rule:{path.stem}.{name}"
+
+
+def _functions(tree: ast.AST, prefix: str = "") -> Iterator[str]:
+    """Qualified names, as code objects have them."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield f"{prefix}{node.name}"
+            yield from _functions(node, f"{prefix}{node.name}.<locals>.")
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node, f"{prefix}{node.name}.")
+        else:
+            yield from _functions(node, prefix)

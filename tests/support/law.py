@@ -213,7 +213,8 @@ class Trial(Batch):
         """Compares one query with what is expected (its twin's answer), and its deltas with its table."""
         q = self.queries[i]
         node = self.app._engine.flow.get(f"r{i}")
-        assert node is not None and not node.failure, f"{q.sql}\n{node and node.failure}"
+        assert node is not None, q.sql
+        assert not node.failure, f"{q.sql}\n{node.failure}"
         table = self.app[f"r{i}"].preview(_ROWS)
         answer = self.expected(q) if expected is None else expected
         same(table, answer, q.sql, self.scale() if scale is None else scale)

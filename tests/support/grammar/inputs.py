@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ def met_in(world: World, events: Sequence[Event]) -> set[str]:
         found.add("input:joins forget at once")
     for table in world.tables:
         found |= _of_table(table, [e for e in events if isinstance(e, Push) and e.source == table.name])  # fmt: skip
-    if any(isinstance(a, Step) and isinstance(b, Step) for a, b in zip(events, events[1:], strict=False)):  # fmt: skip
+    if any(isinstance(a, Step) and isinstance(b, Step) for a, b in itertools.pairwise(events)):  # fmt: skip
         found.add("input:empty epoch")
     for event in events:
         if isinstance(event, Idle):

@@ -53,12 +53,14 @@ def watched() -> Iterator[Planned]:
         profile.disable()
         for entry in profile.getstats():
             code = entry.code
-            if not isinstance(code, str) and Path(code.co_filename).parent == _PLANNER:
+            if isinstance(code, str) or code.co_name.startswith("<"):  # a comprehension
+                continue
+            if Path(code.co_filename).parent == _PLANNER:
                 found.rules.add(f"rule:{Path(code.co_filename).stem}.{code.co_qualname}")
 
 
 def met_in(plan: Plan) -> set[str]:
-    """Names of all that a plan is made of."""
+    """Names of all that a plan is made of: `plan node:...`, `plan aggregate:...`."""
     found = {"result:changelog" if plan.is_changelog else "result:append-only"}
     seen: set[int] = set()
     todo: list[Node] = [plan.root]
@@ -70,7 +72,7 @@ def met_in(plan: Plan) -> set[str]:
         seen.add(id(node))
         found |= _of_node(node)
         todo += node.inputs
-    return found
+    return {f"plan {name}" for name in found}
 
 
 def _of_node(node: Node) -> set[str]:
@@ -133,8 +135,7 @@ def _of_aggregate(node: Aggregate) -> set[str]:
 
 
 def _of_call(sql: str, how: str) -> set[str]:
-    name = _CALL.match(sql)
-    found = {f"aggregate:{name[1].lower() if name else sql}", f"aggregates {how}"}
+    found = {f"aggregate:{call_name(sql)}", f"aggregates {how}"}
     for word in ("DISTINCT", "FILTER", "ORDER BY", "WITHIN GROUP"):
         if word in sql:
             found.add(f"aggregates with {word}")
@@ -154,9 +155,8 @@ def _of_window(window: exp.Window) -> set[str]:
     core = window.this
     while isinstance(core, exp.IgnoreNulls | exp.RespectNulls | exp.Filter):
         core = core.this
-    name = _CALL.match(core.sql("duckdb"))
-    found = {f"over:{name[1].lower() if name else core.sql('duckdb')}"}
-    if "order" in window.args and window.args["order"]:
+    found = {f"over:{call_name(core.sql('duckdb'))}"}
+    if window.args.get("order"):
         found.add("over with ORDER BY")
     frame = window.args.get("spec")
     if frame is not None:
@@ -164,6 +164,12 @@ def _of_window(window: exp.Window) -> set[str]:
         if frame.args.get("exclude"):
             found.add("frame with EXCLUDE")
     return found
+
+
+def call_name(sql: str) -> str:
+    """The function that a call begins with."""
+    name = _CALL.match(sql)
+    return name[1].lower() if name else sql
 
 
 def _kind(node: Union | Join) -> str:
