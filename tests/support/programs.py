@@ -20,8 +20,8 @@ from stream_magic.core.change import (
     WEIGHT_FIELD,
     visible,
 )
-from stream_magic.engine.operators.base import Turn
-from stream_magic.engine.program import Flow, Program
+from stream_magic.engine.operators.base import Flow, Turn
+from stream_magic.engine.program import Program
 from stream_magic.engine.row_errors import RowErrors
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Progress, Steps, Timeline

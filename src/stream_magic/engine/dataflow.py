@@ -14,8 +14,8 @@ from stream_magic.engine.ingest import LocalReader, Reader
 from stream_magic.engine.logs import RelationLog, ResultLog, StreamLog
 from stream_magic.engine.lookup import CacheLoader
 from stream_magic.engine.metrics import Metrics
-from stream_magic.engine.operators.base import Turn
-from stream_magic.engine.program import Flow, Program
+from stream_magic.engine.operators.base import Flow, Turn
+from stream_magic.engine.program import Program
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Progress
 from stream_magic.engine.watermarks import WatermarkTracker

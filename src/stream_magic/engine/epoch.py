@@ -23,8 +23,7 @@ from stream_magic.engine.dataflow import (
 )
 from stream_magic.engine.inlet import Inlet, Intake
 from stream_magic.engine.logs import changes_between
-from stream_magic.engine.operators.base import Turn
-from stream_magic.engine.program import Flow
+from stream_magic.engine.operators.base import Flow, Turn
 from stream_magic.engine.row_errors import RowError, RowErrors, errors_table
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Timeline

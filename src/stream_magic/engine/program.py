@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import NamedTuple
 
 import pyarrow as pa
 
 from stream_magic.core.change import LATE_BY
 from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperator
-from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.base import Flow, Operator, Turn
 from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.operators.constant import ConstantOperator
 from stream_magic.engine.operators.join import JoinOperator
 from stream_magic.engine.operators.partition import PartitionOperator
 from stream_magic.engine.operators.recompute import RecomputeOperator
+from stream_magic.engine.operators.remember import RememberOperator
 from stream_magic.engine.operators.union import UnionOperator
 from stream_magic.engine.state import Database
-from stream_magic.engine.timeline import Timeline
 from stream_magic.planner.nodes import (
     Aggregate,
     Compute,
@@ -28,15 +27,9 @@ from stream_magic.planner.nodes import (
     Node,
     Partition,
     Read,
+    Remember,
     Union,
 )
-
-
-class Flow(NamedTuple):
-    """What an epoch brings at one place of a plan; no timeline where rows carry no watermark."""
-
-    delta: pa.Table
-    timeline: Timeline | None
 
 
 class Program:
@@ -128,6 +121,8 @@ def _operator(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Op
             return JoinOperator(node, inputs, database)
         case Partition():
             return PartitionOperator(node, inputs, database)
+        case Remember():
+            return RememberOperator(node, inputs[0], database, Program(node.inner, database))
         case Union():
             return UnionOperator(node)
         case Constant():

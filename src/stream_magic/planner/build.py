@@ -20,11 +20,12 @@ from stream_magic.language.statements import Query
 from stream_magic.planner.blocks import Blocks
 from stream_magic.planner.bounds import bound_join
 from stream_magic.planner.context import Context, Result
-from stream_magic.planner.logical import Group, Map, Op, Product, Scan, walk
+from stream_magic.planner.logical import Group, Map, Op, Product, Remembered, Scan, walk
 from stream_magic.planner.lower import Lowering
 from stream_magic.planner.nodes import Compute, Plan
 from stream_magic.planner.references import find_references
 from stream_magic.planner.refuse import refuse_collations, refuse_types
+from stream_magic.planner.remember import Memory
 from stream_magic.planner.state_bounds import warnings
 
 
@@ -59,7 +60,7 @@ def _build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
     for op in walk(result.op):
         if isinstance(op, Product):
             bound_join(ctx, op)
-    _refuse_volatile(ctx, result.op)
+    result.op = Memory(ctx).of(result.op)
     _check_emit(ctx, result.op)
     root = Lowering(ctx).plan(result.op, result.columns, bound.names)
     _check_types(ctx, root, bound)
@@ -124,21 +125,11 @@ def _refuse_streamless(ctx: Context) -> None:
         )  # fmt: skip
 
 
-def _refuse_volatile(ctx: Context, op: Op) -> None:
-    """What answers differently each time must not stand where a row may be taken back."""
-    for at in walk(op):
-        if isinstance(at, Map) and at.input.is_changelog:
-            expressions = [*(e for _, e in at.items), *at.where]
-            ctx.volatile.refuse(
-                expressions, ctx.text, "a row that is taken back would not be found"
-            )
-
-
 def _check_emit(ctx: Context, op: Op) -> None:
     if ctx.query.emit != "close":
         return
     at = op
-    while isinstance(at, Map):
+    while isinstance(at, Map | Remembered):
         at = at.input
     if isinstance(at, Group) and at.emit == "close":
         return

@@ -82,6 +82,17 @@ class Context:
     def refuse(self, code: str, what: str, hint: str, node: exp.Expr | None = None) -> PlanError:
         return PlanError(code, what, hint=hint or None, span=self.span(node))
 
+    def is_of_row(self, node: exp.Expr) -> bool:
+        """Its value depends on the row: it reads columns, or is drawn."""
+        return node.find(exp.Column) is not None or self.volatile.is_drawn(node)
+
+    def drawn_here(self, name: str, node: exp.Expr | None = None) -> PlanError:
+        """The refusal of a volatile function where rows are computed again."""
+        return self.refuse(
+            "SM3050", f"{name}() answers differently each time, and here rows are computed again",
+            f"draw it before, as a column: WITH q AS (SELECT *, {name}() AS v FROM s)", node,
+        )  # fmt: skip
+
     def unsupported(self, clause: str, node: exp.Expr, hint: str = "") -> PlanError:
         """The refusal of a clause, by sqlglot's name for it."""
         code, what, mend = CLAUSES.get(clause) or Unsupported("SM3012", clause.upper(), hint)

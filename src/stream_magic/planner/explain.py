@@ -14,6 +14,7 @@ from stream_magic.planner.nodes import (
     Partition,
     Plan,
     Read,
+    Remember,
     Union,
 )
 from stream_magic.planner.state_bounds import state_bound
@@ -54,10 +55,9 @@ def _title(node: Node) -> str:
         case Constant():
             return "rows of the query itself"
         case Compute():
-            by_key = {lookup.cache for lookup in node.lookups}
-            names = [f"{c} by key" if c in by_key else c for c in node.caches]
-            looked = f", looks up {', '.join(names)}" if names else ""
-            return f"compute {node.rule or _items(node)}{looked}"
+            return f"compute {_compute(node)}"
+        case Remember():
+            return f"remember what each row found: {_compute(node.inner)}"
         case Union():
             return f"union of {len(node.parts)}"
         case Join():
@@ -66,6 +66,13 @@ def _title(node: Node) -> str:
             return node.rule
         case Aggregate():
             return f"group {', '.join(c.shown for c in node.calls) or 'distinct groups'}"
+
+
+def _compute(node: Compute) -> str:
+    by_key = {lookup.cache for lookup in node.lookups}
+    names = [f"{c} by key" if c in by_key else c for c in node.caches]
+    looked = f", looks up {', '.join(names)}" if names else ""
+    return f"{node.rule or _items(node)}{looked}"
 
 
 def _items(node: Compute) -> str:
@@ -91,6 +98,8 @@ def _rule(node: Node) -> list[str]:
     match node:
         case Compute() | Union():
             return ["linear"]
+        case Remember():
+            return ["each row computed once, and taken back as it was"]
         case Join():
             return [_join_rule(node)]
         case Partition():

@@ -267,7 +267,7 @@ class FromClause:
         kind = self._kind(j)
         if kind in ("RIGHT", "FULL"):
             raise self._preserved(j)
-        self._op = self._looked_up(self._op, item, relation, kind, self._condition(item, j), j)
+        self._op = self._looked_up(self._op, item, relation, kind, self._condition(item, j))
 
     def _after_caches(self, op: Op, item: Item, j: exp.Join) -> None:
         """`cache c JOIN stream s ON ...`: the stream is read, and the cache looked up."""
@@ -278,7 +278,7 @@ class FromClause:
         looked = "LEFT" if kind == "RIGHT" else "INNER"
         for i, (cache_item, relation, between) in enumerate(self._waiting):
             is_last = i == len(self._waiting) - 1
-            op = self._looked_up(op, cache_item, relation, looked if is_last else "INNER", condition if is_last else None, j)  # fmt: skip
+            op = self._looked_up(op, cache_item, relation, looked if is_last else "INNER", condition if is_last else None)  # fmt: skip
             if between is not None and between.args.get("on") is not None:
                 self._op = op
                 self._filter(between.args["on"])
@@ -293,13 +293,8 @@ class FromClause:
         )  # fmt: skip
 
     def _looked_up(
-        self, op: Op, item: Item, relation: Relation, kind: str, condition: exp.Expr | None, j: exp.Join
+        self, op: Op, item: Item, relation: Relation, kind: str, condition: exp.Expr | None
     ) -> Map:  # fmt: skip
-        if op.is_changelog:
-            raise self._ctx.refuse(
-                "SM3019", "looking up a cache from a changelog is not supported yet",
-                "join the cache before the GROUP BY, where rows are only added", j,
-            )  # fmt: skip
         alias = self._ctx.names.alias()
         table = exp.alias_(exp.table_(relation.id, db="caches", quoted=True), alias, table=True)
         args: dict[str, object] = {"this": table, "on": condition or exp.true()}

@@ -151,7 +151,7 @@ class Grouper:
             *(o.this for o in (order.expressions if order is not None else [])),
         ]
         for part in [*computed, *([where.this] if where is not None else [])]:
-            if part.find(exp.Column) and not isinstance(part, exp.Column):
+            if self._ctx.is_of_row(part) and not isinstance(part, exp.Column):
                 part.replace(self._before(part).ref)
         is_mergeable = core.find(exp.Distinct) is None and order is None
         return Aggregation(column, node.sql("duckdb"), is_mergeable, shown)

@@ -40,7 +40,7 @@ def is_plain(node: exp.Expr) -> bool:
 
 def join(
     ctx: Context, left: Op, right: Op, kind: str, condition: exp.Expr | None, node: exp.Expr | None = None
-) -> Product:  # fmt: skip
+) -> Op:  # fmt: skip
     """Joins `right` to `left`.
 
     Args:
@@ -52,9 +52,13 @@ def join(
         node: where that stands in the query.
 
     Raises:
-        PlanError: SM3055, an ASOF join without an inequality.
+        PlanError: SM3055, an ASOF join without an inequality; SM3050, a function of both sides that is drawn.
     """
     left, right, on = _hoisted(ctx, left, right, condition)
+    drawn = [p for p in on if ctx.volatile.is_drawn(p)]
+    if drawn and kind != "INNER":
+        raise ctx.drawn_here(*ctx.volatile.named(drawn[0]))
+    on = [p for p in on if p not in drawn]
     right_names = {c.name for c in right.columns}
     is_alone = kind in ("RIGHT", "FULL") or _has_any(left, right_names)
     product = _as_product(left, is_alone=is_alone)
@@ -77,11 +81,12 @@ def join(
         leg.touched = _exists([exp.NullSafeEQ(this=_of_delta(r), expression=e.copy()) for _, r, e in either])  # fmt: skip
     changes = left.is_changelog or right.is_changelog or kind not in ("INNER", "SEMI")
     columns = [*product.columns, *(right.columns if leg.is_shown else [])]
-    return Product(
+    product = Product(
         columns, changes, left.has_watermark or right.has_watermark, max(left.lateness_us, right.lateness_us),
         has_order=False,
         legs=[*legs, leg], joins=[*product.joins, _join_node(kind, on)], where=product.where,
     )  # fmt: skip
+    return filtered(product, drawn)
 
 
 def _has_any(op: Op, names: set[str]) -> bool:

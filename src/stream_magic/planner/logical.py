@@ -7,7 +7,7 @@ no aliases to be understood. `lower.py` turns this tree into the nodes that the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -141,6 +141,25 @@ class Map(Op):
 
 
 @dataclass(eq=False)
+class Fresh(Op):
+    """Inside a `Remembered`: the rows that came."""
+
+
+@dataclass(eq=False)
+class Remembered(Op):
+    """What each row of a changelog found or drew, until it is taken back.
+
+    Attributes:
+        rows: what stands for the input inside `inner`.
+        inner: linear; computes its columns from `rows`, once for each row.
+    """
+
+    input: Op = field(kw_only=True)
+    rows: Fresh = field(kw_only=True)
+    inner: Op = field(kw_only=True)
+
+
+@dataclass(eq=False)
 class Leg:
     """A side of a `Product`.
 
@@ -251,7 +270,7 @@ class Parted(Op):
 
 def inputs_of(op: Op) -> list[Op]:
     match op:
-        case Map() | Group():
+        case Map() | Group() | Remembered():
             return [op.input]
         case Product():
             return [leg.op for leg in op.legs]
@@ -260,6 +279,20 @@ def inputs_of(op: Op) -> list[Op]:
         case Parted():
             return op.inputs
     return []
+
+
+def with_inputs(op: Op, change: Callable[[Op], Op]) -> Op:
+    """A copy over changed inputs; the operation itself if it has none."""
+    match op:
+        case Map() | Group() | Remembered():
+            return replace(op, input=change(op.input))
+        case Product():
+            return replace(op, legs=[replace(leg, op=change(leg.op)) for leg in op.legs])
+        case Stack():
+            return replace(op, parts=[change(p) for p in op.parts])
+        case Parted():
+            return replace(op, inputs=[change(i) for i in op.inputs])
+    return op
 
 
 def extended(op: Op, items: Sequence[tuple[Column, exp.Expr]]) -> Op:
@@ -282,6 +315,14 @@ def walk(op: Op) -> Iterator[Op]:
 def used(expressions: Iterable[exp.Expr]) -> set[str]:
     """Names of the columns in expressions."""
     return {c.name for e in expressions for c in e.find_all(exp.Column)}
+
+
+def names_read(op: Op) -> set[str]:
+    """Names of the columns that a linear operation reads of its input."""
+    if not isinstance(op, Map):
+        return set()
+    checked = {op.checked.name} if op.checked is not None else set()
+    return used([*(e for _, e in op.items), *op.where, *op.joins]) | checked
 
 
 def renamed(node: exp.Expr, names: Mapping[str, Column]) -> exp.Expr:

@@ -26,6 +26,7 @@ from stream_magic.planner.context import Context
 from stream_magic.planner.guard import probe_sql
 from stream_magic.planner.logical import (
     Column,
+    Fresh,
     Given,
     Group,
     Leg,
@@ -33,14 +34,18 @@ from stream_magic.planner.logical import (
     Op,
     Parted,
     Product,
+    Remembered,
     Scan,
     Stack,
     inputs_of,
+    names_read,
     used,
+    walk,
 )
 from stream_magic.planner.lookup import find_lookups
 from stream_magic.planner.nodes import (
     PARTITION,
+    ROW,
     WINDOW_END,
     Aggregate,
     Call,
@@ -51,6 +56,7 @@ from stream_magic.planner.nodes import (
     Part,
     Partition,
     Read,
+    Remember,
     Side,
     Union,
 )
@@ -58,6 +64,7 @@ from stream_magic.planner.refuse import refuse_types
 from stream_magic.planner.text import read_with_types
 
 _IN = exp.to_identifier(INPUT)
+_FRESH = "_sm_fresh"
 
 
 @dataclass
@@ -117,6 +124,7 @@ class Lowering:
         self._ctx = ctx
         self._done: dict[int, tuple[Node, list[Column]]] = {}
         self._readers: dict[int, int] = {}
+        self._fresh: dict[int, tuple[Read, list[Column]]] = {}
 
     def plan(self, op: Op, columns: Sequence[Column], names: Sequence[str]) -> Compute:
         """The last node, with the user's names."""
@@ -140,6 +148,8 @@ class Lowering:
                 return self._scan(op)
             case Map():
                 return self._map(op, needed)
+            case Fresh():
+                return self._over(*self._fresh[id(op)])
         return self._over(*self._node(op, needed))
 
     def _shared(self, op: Op) -> tuple[Node, list[Column]]:
@@ -161,6 +171,8 @@ class Lowering:
                 return self._product(op, needed)
             case Group():
                 return self._group(op)
+            case Remembered():
+                return self._remembered(op, needed)
             case Stack():
                 return self._stack(op)
             case Parted():
@@ -290,6 +302,23 @@ class Lowering:
         )
         return Constant(select.sql("duckdb"), schema, bound.types), list(columns)
 
+    def _remembered(self, op: Remembered, needed: set[str]) -> tuple[Node, list[Column]]:
+        asked = needed | {n for at in walk(op.inner) for n in names_read(at)}
+        read = [c for c in op.input.columns if c.name in asked] or op.input.columns[:1]
+        before = self._sealed(op.input, read)
+        shown = visible_schema(before.schema)
+        rows = Relation(
+            _FRESH, "stream", shown.append(pa.field(ROW, pa.int64())), (*before.types, "BIGINT"),
+            time_column=ROW if LATE_BY in before.schema.names else None,
+        )  # fmt: skip
+        fresh = Read(rows)
+        self._fresh[id(op.rows)] = (fresh, read)
+        columns = [c for c in op.columns if c.name in needed] or op.columns[:1]
+        inner = self._sealed(op.inner, columns)
+        hidden = [f for f in before.schema if is_hidden(f.name)]
+        schema = pa.schema([*visible_schema(inner.schema), *hidden])
+        return Remember(before, before.types, inner, fresh, schema), columns
+
     def _stack(self, op: Stack) -> tuple[Node, list[Column]]:
         parts = []
         for p in op.parts:
@@ -366,6 +395,9 @@ class Lowering:
         keyed = [f"{sql} AS {PARTITION}{i}" for i, sql in enumerate(op.key_sql)]
         items = ", ".join([*keyed, *(f"{sql} AS {c.name}" for c, sql in op.items)])
         text = f"SELECT {items} {op.body}"
+        drawn = self._ctx.volatile.in_text(text)
+        if drawn is not None:
+            raise self._ctx.drawn_here(drawn)
         tables = []
         for i, part in enumerate(parts):
             tables.append(EmptyTable(f"_sm_i{i}", typed_columns(part.columns, part.types)))

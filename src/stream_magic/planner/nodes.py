@@ -20,6 +20,7 @@ WINDOW_END = "_sm_wend"  # microseconds; the key by which windows are closed and
 PARTITION = (
     "_sm_p"  # with a number: the columns of a `Partition` that say which partition a row is of
 )
+ROW = "_sm_row"  # inside a `Remember`: the number of the row that something was made from
 DELTA = "_sm_delta"  # the changed rows of a side, where a condition asks for them
 
 
@@ -108,6 +109,29 @@ class Compute:
     reads_clock: bool = False
     lookups: tuple[Lookup, ...] = ()
     lookup_sql: str = ""
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Remember:
+    """What each row of a changelog found or drew is kept until the row is taken back, and then taken back itself.
+
+    Attributes:
+        input: a changelog; a row is known again by all of its columns.
+        types: DuckDB types of the input's visible columns.
+        inner: a plan over `fresh` without state: what is kept, with the row's `_sm_row`.
+        fresh: the rows that came, each with its number (`_sm_row`).
+        schema: of the output: the visible columns of `inner`, then the engine's.
+    """
+
+    input: Node
+    types: tuple[str, ...]
+    inner: Compute
+    fresh: Read
+    schema: pa.Schema
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -304,7 +328,7 @@ class Aggregate:
         return not self.is_input_changelog and all(c.is_mergeable for c in self.calls)
 
 
-Node: TypeAlias = Read | Constant | Compute | Union | Join | Partition | Aggregate
+Node: TypeAlias = Read | Constant | Compute | Remember | Union | Join | Partition | Aggregate
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _with_arguments(ctx: Context, op: Op, windows: list[exp.Window]) -> Op:
         core = aggregate_core(window.this)
         parts = window.args.get("partition_by") or []
         for node in [*arguments_of(core), *parts, *_sorts(window), *_sorts(window.this)]:
-            if isinstance(node, exp.Column) or not node.find(exp.Column):
+            if isinstance(node, exp.Column) or not ctx.is_of_row(node):
                 continue
             text = node.sql("duckdb")
             if text not in known:

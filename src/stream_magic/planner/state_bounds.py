@@ -20,6 +20,7 @@ from stream_magic.planner.nodes import (
     Node,
     Partition,
     Read,
+    Remember,
     Side,
     Union,
 )
@@ -49,6 +50,8 @@ def state_bound(node: Node) -> StateBound:
     match node:
         case Read() | Constant() | Compute() | Union():
             return StateBound("no state")
+        case Remember():
+            return StateBound(_AS_INPUT)
         case Join():
             return _of_join(node)
         case Partition():

@@ -285,11 +285,6 @@ class Subqueries:
         return relation if relation is not None and relation.kind == "cache" else None
 
     def _lookup(self, op: Op, query: exp.Expr) -> tuple[Op, exp.Expr, exp.Expr]:
-        if op.is_changelog:
-            raise self._ctx.refuse(
-                "SM3019", "looking up a cache from a changelog is not supported yet",
-                "look it up before the GROUP BY, where rows are only added", query,
-            )  # fmt: skip
         above = query.parent
         place = above if isinstance(above, exp.Exists | exp.In) else query
         node = place.copy()

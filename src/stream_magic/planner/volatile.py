@@ -1,13 +1,12 @@
-"""Functions that answer differently each time: fine where a row is seen once, wrong where it may be taken back."""
+"""Functions that answer differently each time: what they gave belongs to a row, and is never computed again for it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sqlglot import exp
 
-from stream_magic.errors import PlanError
-from stream_magic.language.spans import span_of
 from stream_magic.planner.aggregates import function_name
 
 # Written without brackets, or known to sqlglot under another name than to DuckDB.
@@ -19,6 +18,10 @@ _CLOCKS = frozenset(
     {"now", "today", "transaction_timestamp", "get_current_timestamp", "get_current_time", "current_localtime",
      "current_localtimestamp"}
 )  # fmt: skip
+
+
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
+_NAME = re.compile(r"\b[A-Za-z_]\w*\b")
 
 
 class VolatileFinder:
@@ -35,18 +38,20 @@ class VolatileFinder:
             elif function_name(call) in self._names:
                 yield call
 
-    def refuse(self, nodes: Iterator[exp.Expr] | list[exp.Expr], text: str, where: str) -> None:
-        """Raises for the first volatile function in these expressions.
+    def is_drawn(self, node: exp.Expr) -> bool:
+        """Its value is another for each row, or at each time."""
+        return any(True for _ in self.find(node))
 
-        Raises:
-            PlanError: SM3050.
-        """
-        for node in nodes:
-            for call in self.find(node):
-                name = function_name(call) if isinstance(call, exp.Func) else call.name.lower()
-                raise PlanError(
-                    "SM3050",
-                    f"{name}() answers differently each time, and {where}",
-                    hint=f"draw it where rows are only added: CREATE STREAM s AS SELECT *, {name}() AS v FROM source",
-                    span=span_of(call, text),
-                )
+    def named(self, node: exp.Expr) -> tuple[str, exp.Expr]:
+        """The first volatile function in an expression that is drawn."""
+        call = next(self.find(node))
+        return (function_name(call) if isinstance(call, exp.Func) else call.name.lower()), call
+
+    def in_text(self, sql: str) -> str | None:
+        """The name of a volatile function in SQL that the planner wrote."""
+        bare = _LITERAL.sub("''", sql)
+        return next((m[0].lower() for m in _NAME.finditer(bare) if self._is_call(m, bare)), None)
+
+    def _is_call(self, found: re.Match[str], sql: str) -> bool:
+        name = found[0].lower()
+        return name in _WORDS or (name in self._names and sql[found.end() :].startswith("("))

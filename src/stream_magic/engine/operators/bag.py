@@ -21,7 +21,7 @@ from stream_magic.language.binder import quote
 
 _AT = pa.field("_sm_at", pa.int64())  # place of a row in its delta
 _HASH = "_sm_h"  # of all columns: finding rows by it first is 4 times faster (decision 0006)
-_ROWS = pa.schema([("r", pa.int64())])
+_ROWS = pa.schema([("r", pa.int64()), ("place", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Change:
     Attributes:
         rows: all of it, with `_weight` if there is any in the delta.
         added: rows to insert.
-        taken: numbers of the table's rows to delete.
+        taken: numbers of the table's rows to delete, and the place in the delta of what deletes them.
     """
 
     rows: pa.Table
@@ -132,6 +132,16 @@ class Bag:
         """Makes `delta` read this change; None is no change."""
         self._input.table = self._input.table.slice(0, 0) if change is None else change.rows
 
+    def numbers(self, change: Change) -> pa.Table:
+        """Of the rows that a change will take: `number`, their arrival, and `place`, what takes them."""
+        self._taken.table = change.taken
+        if not change.taken.num_rows:
+            return change.taken.rename_columns(["number", "place"])
+        return self._database.arrow(
+            f"SELECT b.{SEQ} AS number, x.place FROM b{self._number} AS b "
+            f"JOIN _rows{self._number} AS x ON b.rowid = x.r"
+        )
+
     def delete(self, condition: str) -> None:
         """Forgets rows."""
         self._database.execute(f"DELETE FROM b{self._number} WHERE {condition}")
@@ -183,7 +193,7 @@ class Bag:
             turn.errors.add(never, "SM5004", "taken back, but it was never there")
             rows = rows.set_column(rows.num_columns - 1, WEIGHT_FIELD, pa.array(possible))
             rows = rows.filter(pc.not_equal(rows.column(WEIGHT), 0))
-        return rows, found.select(["r"])
+        return rows, found
 
 
 def _weights(rows: pa.Table) -> npt.NDArray[np.int64]:

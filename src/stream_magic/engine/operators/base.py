@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -13,6 +14,13 @@ from stream_magic.core.change import BEFORE_TIME
 from stream_magic.engine.row_errors import RowErrors
 from stream_magic.engine.state import StateSize
 from stream_magic.engine.timeline import Timeline
+
+
+class Flow(NamedTuple):
+    """What an epoch brings at one place of a plan; no timeline where rows carry no watermark."""
+
+    delta: pa.Table
+    timeline: Timeline | None
 
 
 @dataclass
