@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Ratio:
-    """Rates are rows per second; `aim` is the ratio to reach."""
+    """Rates are rows per second; `aim` is the ratio to reach, 0 if there is none."""
 
     name: str
     ours: float
@@ -22,9 +22,10 @@ class Ratio:
         return self.ours >= self.aim * self.reference
 
     def __str__(self) -> str:
+        verdict = f" (aim {self.aim:g}: {_verdict(self.is_reached)})" if self.aim else ""
         return (
             f"{self.name}: {self.ours:,.0f} rows/s, {self.reference_name}: {self.reference:,.0f} rows/s, "
-            f"ratio {self.ours / self.reference:.2f} (aim {self.aim:g}: {_verdict(self.is_reached)})"
+            f"ratio {self.ours / self.reference:.3f}{verdict}"
         )
 
 
@@ -47,7 +48,28 @@ class Latency:
         )
 
 
-Result = Ratio | Latency
+@dataclass(frozen=True)
+class Growth:
+    """Seconds of the same work on a small and on a large state; `aim` is how many times longer it may be."""
+
+    name: str
+    small_s: float
+    large_s: float
+    aim: float
+
+    @property
+    def is_reached(self) -> bool:
+        return self.large_s <= self.aim * self.small_s
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {1000 * self.small_s:.1f} ms on a small state, {1000 * self.large_s:.1f} ms "
+            f"on a large one, {self.large_s / self.small_s:.1f} times (aim {self.aim:g}: "
+            f"{_verdict(self.is_reached)})"
+        )
+
+
+Result = Ratio | Latency | Growth
 
 
 def rates(

@@ -66,7 +66,7 @@ class MergeOperator(Operator):
         database.execute(f"CREATE TABLE {self._state} AS {select} LIMIT 0")
         database.execute(f"CREATE TABLE {self._delta} AS FROM {self._state}")
         database.execute(f"PREPARE p{t.number} AS INSERT INTO {self._delta} {select}")
-        database.execute(f"PREPARE c{t.number} AS {self._changes_sql()}")
+        self._changes = database.select(self._changes_sql())
         self.schema = plan.schema
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
@@ -86,14 +86,13 @@ class MergeOperator(Operator):
     def close(self) -> None:
         number = self._t.number
         self._t.database.execute(f"DEALLOCATE p{number}")
-        self._t.database.execute(f"DEALLOCATE c{number}")
         self._t.close(self._state, self._delta)
 
     def _merge(self, rows: pa.Table, turn: Turn) -> pa.Table:
         t = self._t
         t.input.table = rows
         t.database.execute(f"EXECUTE p{t.number}")
-        changes = t.database.arrow(f"EXECUTE c{t.number}")
+        changes = self._changes.run()
         combined = ", ".join(f"{s} = combine(g.{s}, d.{s})" for s in self._states)
         matched = f"WHEN MATCHED THEN UPDATE SET {combined} " if combined else ""
         columns = ", ".join(f"d.{c}" for c in [*t.keys, *self._states])

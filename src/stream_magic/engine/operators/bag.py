@@ -84,16 +84,16 @@ class Bag:
     def _prepare_taking(self, names: list[str], *, by_arrival: bool) -> None:
         group = f"GROUP BY {', '.join(names)}" if names else ""
         at, total = _AT.name, f"sum({WEIGHT})"
-        self._prepare(
-            "net", f"SELECT CASE WHEN {total} > 0 THEN max({at}) FILTER (WHERE {WEIGHT} > 0) "
+        self._net_rows = self._database.select(
+            f"SELECT CASE WHEN {total} > 0 THEN max({at}) FILTER (WHERE {WEIGHT} > 0) "
             f"ELSE max({at}) FILTER (WHERE {WEIGHT} < 0) END AS place, {total}::BIGINT AS n "
             f"FROM {self.delta} {group} HAVING {total} <> 0 ORDER BY place",
         )  # fmt: skip
         equal = " AND ".join(f"b.{c} IS NOT DISTINCT FROM d.{c}" for c in names) or "true"
         oldest = f"ORDER BY b.{SEQ}" if by_arrival else ""
         hashed = f"hash({', '.join(names) or '0'})"
-        self._prepare(
-            "find", f"WITH c AS MATERIALIZED (SELECT rowid AS r, * FROM b{self._number} "
+        self._find_rows = self._database.select(
+            f"WITH c AS MATERIALIZED (SELECT rowid AS r, * FROM b{self._number} "
             f"WHERE {_HASH} IN (SELECT {hashed} FROM {self.delta})) "
             f"SELECT r, place FROM (SELECT b.r, d.{at} AS place, d.{WEIGHT} AS w, "
             f"row_number() OVER (PARTITION BY d.{at} {oldest}) AS n FROM c AS b JOIN {self.delta} AS d ON {equal}) "
@@ -153,7 +153,7 @@ class Bag:
         return self._database.size(f"b{self._number}")
 
     def close(self) -> None:
-        for statement in ("add", "net", "find", "take") if self.is_changelog else ("add",):
+        for statement in ("add", "take") if self.is_changelog else ("add",):
             self._database.execute(f"DEALLOCATE {statement}{self._number}")
         self._database.execute(f"DROP TABLE b{self._number}")
         self._database.unregister(f"_in{self._number}")
@@ -172,7 +172,7 @@ class Bag:
     def _net(self, rows: pa.Table) -> pa.Table:
         """Each row once, with the sum of its weights."""
         self._input.table = rows
-        netted = self._database.arrow(f"EXECUTE net{self._number}")
+        netted = self._net_rows.run()
         kept = rows.take(netted.column("place"))
         return kept.set_column(kept.num_columns - 1, WEIGHT_FIELD, netted.column("n"))
 
@@ -182,7 +182,7 @@ class Bag:
         """The change that is possible, and the table's rows that it takes."""
         gone = rows.filter(pa.array(weights < 0))
         self._input.table = gone
-        found = self._database.arrow(f"EXECUTE find{self._number}")
+        found = self._find_rows.run()
         places = rows.column(_AT.name).to_numpy()
         counts = np.bincount(found.column("place").to_numpy(), minlength=int(places.max()) + 1)
         possible = np.where(weights < 0, -counts[places], weights)

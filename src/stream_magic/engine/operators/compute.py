@@ -1,4 +1,4 @@
-"""Stateless chains: one prepared DuckDB statement over the delta.
+"""Stateless chains: one DuckDB statement over the delta.
 
 Lookups by the KEY of a cache are done before it, where the cache has an index (`Lookups`).
 
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from stream_magic.core.change import SEQ, WEIGHT, in_order
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.lookup import make_lookups
-from stream_magic.engine.state import ArrowInput, Database, StateSize
+from stream_magic.engine.state import ArrowInput, Database, Select, StateSize
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.clock import CLOCK
 from stream_magic.planner.nodes import WINDOW_END, Compute
@@ -47,11 +47,11 @@ class ComputeOperator(Operator):
         self._cursor.register(INPUT, self._input)
         if plan.reads_clock:
             self._cursor.register(CLOCK, self._clock)
-        self._cursor.execute(f"PREPARE q AS {plan.sql}")
+        self._plain = Select(self._cursor, plan.sql)
         self._lookups = make_lookups(plan.lookups, database, self._cursor)
         if self._lookups is not None:
-            self._cursor.execute(f"PREPARE l AS {plan.lookup_sql}")
-        self._has_probe = bool(plan.probe_sql) and self._prepare_probe(plan.probe_sql)
+            self._found = Select(self._cursor, plan.lookup_sql)
+        self._is_bad = self._probing(plan.probe_sql) if plan.probe_sql else None
         self._names = [*plan.visible, *plan.hidden]
         self.schema = self._execute(input_schema.empty_table()).schema
 
@@ -74,19 +74,18 @@ class ComputeOperator(Operator):
     def close(self) -> None:
         self._cursor.close()
 
-    def _prepare_probe(self, sql: str) -> bool:
-        """False if DuckDB cannot try this statement row by row (an alias in WHERE, a subquery)."""
+    def _probing(self, sql: str) -> Select | None:
+        """None if DuckDB cannot try this statement row by row (an alias in WHERE, a subquery)."""
         try:
-            self._cursor.execute(f"PREPARE probe AS {sql}")
+            return Select(self._cursor, sql)
         except duckdb.Error:
-            return False
-        return True
+            return None
 
     def _execute(self, rows: pa.Table) -> pa.Table:
         matched = self._lookups.match(rows) if self._lookups is not None else None
         self._input.table = _in_chunks(rows if matched is None else matched)
-        statement = "q" if matched is None else "l"
-        return self._cursor.sql(f"EXECUTE {statement}").to_arrow_table().rename_columns(self._names)
+        statement = self._plain if matched is None else self._found
+        return statement.run().rename_columns(self._names)
 
     def _execute_guarded(self, rows: pa.Table, turn: Turn) -> pa.Table:
         """The rows that can be computed; the others become errors."""
@@ -98,11 +97,11 @@ class ComputeOperator(Operator):
 
     def _probe(self, rows: pa.Table) -> np.ndarray | None:
         """Which rows fail, or None if that cannot be told."""
-        if not self._has_probe:
+        if self._is_bad is None:
             return None
         self._input.table = rows
         try:
-            found = self._cursor.sql("EXECUTE probe").to_arrow_table().column(0)
+            found = self._is_bad.run().column(0)
         except duckdb.Error:
             return None
         return found.to_numpy() if len(found) == rows.num_rows else None

@@ -104,20 +104,19 @@ class _Linear:
     """A side whose changed rows alone are joined."""
 
     def __init__(self, plan: Join, at: int, bags: Sequence[Bag], database: Database) -> None:
-        self._bag, self._database = bags[at], database
-        self._name = f"join{database.number()}"
+        self._bag = bags[at]
         tables = [bag.rows for bag in bags]
         tables[at] = bags[at].delta
         weight = f"t{at}.{WEIGHT}" if self._bag.is_changelog else "1::BIGINT"
         select = f"SELECT {_items(plan)}, {weight} AS {WEIGHT} FROM {fill(plan.from_sql, tables)}"
-        database.execute(f"PREPARE {self._name} AS {select}")
+        self._joined = database.select(select)
 
     def run(self, change: Change) -> pa.Table:
         self._bag.apply(change)
-        return self._database.arrow(f"EXECUTE {self._name}")
+        return self._joined.run()
 
     def close(self) -> None:
-        self._database.execute(f"DEALLOCATE {self._name}")
+        """Nothing is left of it."""
 
 
 class _Compared:
@@ -125,40 +124,35 @@ class _Compared:
 
     def __init__(self, plan: Join, at: int, bags: Sequence[Bag], database: Database) -> None:
         self._bag, self._database = bags[at], database
-        number = database.number()
-        self._names = [f"before{number}", f"after{number}"]
-        self._old = f"_old{number}"
+        self._old = f"_old{database.number()}"
         joined = fill(with_condition(plan.from_sql, plan.sides[at].touched), [b.rows for b in bags])
         delta = f"WITH {DELTA} AS (SELECT * FROM {self._bag.delta}) "
         select = f"SELECT {_items(plan)} FROM {joined}"
-        database.execute(f"PREPARE {self._names[0]} AS {delta}{select}")
-        self._input = ArrowInput(database.arrow(f"EXECUTE {self._names[0]}").schema)
+        self._before = database.select(f"{delta}{select}")
+        self._input = ArrowInput(self._before.run().schema)
         database.register(self._old, self._input)
         pairs = zip(plan.shown, plan.types, strict=True)
         casts = ", ".join([*(f"CAST({quote(n)} AS {t}) AS {quote(n)}" for n, t in pairs), SEQ])
         names = [quote(n) for n in plan.shown]
         group = f"GROUP BY {', '.join(names)}" if names else ""
-        database.execute(
-            f"PREPARE {self._names[1]} AS {delta}SELECT {', '.join([*names, f'max({SEQ}) AS {SEQ}'])}, "
+        self._after = database.select(
+            f"{delta}SELECT {', '.join([*names, f'max({SEQ}) AS {SEQ}'])}, "
             f"sum(_w)::BIGINT AS {WEIGHT} FROM (SELECT *, 1 AS _w FROM ({select}) "
             f"UNION ALL SELECT {casts}, -1 AS _w FROM {self._old}) {group} HAVING sum(_w) <> 0 ORDER BY {WEIGHT}"
         )
 
     def run(self, change: Change) -> pa.Table:
         """The difference arrives with the first changed row, if not later."""
-        before, after = self._names
         self._bag.show(change)
-        self._input.table = self._database.arrow(f"EXECUTE {before}")
+        self._input.table = self._before.run()
         self._bag.apply(change)
-        rows = self._database.arrow(f"EXECUTE {after}")
+        rows = self._after.run()
         self._input.table = self._input.table.slice(0, 0)
         first = change.rows.column(SEQ).to_numpy().min()
         numbers = np.maximum(rows.column(SEQ).to_numpy(), first)
         return rows.set_column(rows.column_names.index(SEQ), SEQ, pa.array(numbers, pa.int64()))
 
     def close(self) -> None:
-        for name in self._names:
-            self._database.execute(f"DEALLOCATE {name}")
         self._database.unregister(self._old)
 
 

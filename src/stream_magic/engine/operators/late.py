@@ -26,22 +26,21 @@ class LateRows:
         self._database = database
         number = database.number()
         self._input = ArrowInput(pa.schema([schema.field(n) for n in (*columns, LATE_BY)]))
-        self._name, self._statement = f"_judged{number}", f"judge{number}"
+        self._name = f"_judged{number}"
         database.register(self._name, self._input)
         casts = [f"CAST({quote(c)} AS {t}) AS {quote(c)}" for c, t in zip(columns, types, strict=True)]  # fmt: skip
-        database.execute(
-            f"PREPARE {self._statement} AS SELECT coalesce({LATE_BY} >= ({late_us}), false) AS is_late "
+        self._judge = database.select(
+            f"SELECT coalesce({LATE_BY} >= ({late_us}), false) AS is_late "
             f"FROM (SELECT {', '.join([*casts, LATE_BY])} FROM {self._name})"
         )
 
     def without(self, rows: pa.Table, turn: Turn) -> pa.Table:
         """The rows that are in time; the others go to the errors."""
         self._input.table = rows.select(self._input.table.schema.names)
-        is_late = self._database.arrow(f"EXECUTE {self._statement}").column("is_late")
+        is_late = self._judge.run().column("is_late")
         return _without(rows, is_late, _PASSED, turn)
 
     def close(self) -> None:
-        self._database.execute(f"DEALLOCATE {self._statement}")
         self._database.unregister(self._name)
 
 

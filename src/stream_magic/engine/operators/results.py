@@ -32,10 +32,8 @@ class Results:
         number = database.number()
         self.table, self._fresh = f"o{number}", f"_new{number}"
         self._columns = list(columns)
-        self._statements = compute, diff, drop, keep = [
-            f"{what}{number}" for what in ("compute", "diff", "drop", "keep")
-        ]
-        database.execute(f"PREPARE {compute} AS {sql}")
+        self._statements = drop, keep = f"drop{number}", f"keep{number}"
+        self._computed = database.select(sql)
         self._input = ArrowInput(self._compute().schema)
         database.register(self._fresh, self._input)
         declared = ", ".join(f"{quote(c)} {t}" for c, t in zip(columns, types, strict=True))
@@ -46,8 +44,8 @@ class Results:
         equal = " AND ".join(f"o.{quote(k)} IS NOT DISTINCT FROM x.{quote(k)}" for k in keys)
         semi = f"SEMI JOIN {touched} AS x ON {equal}" if touched else ""
         where = f"WHERE EXISTS (SELECT 1 FROM {touched} AS x WHERE {equal})" if touched else ""
-        database.execute(
-            f"PREPARE {diff} AS SELECT {names}, sum(_w)::BIGINT AS {WEIGHT} FROM ("
+        self._diff = database.select(
+            f"SELECT {names}, sum(_w)::BIGINT AS {WEIGHT} FROM ("
             f"SELECT {fresh}, 1 AS _w FROM {self._fresh} UNION ALL "
             f"SELECT {names}, -1 AS _w FROM {self.table} AS o {semi}) "
             f"GROUP BY {names} HAVING sum(_w) <> 0 ORDER BY {WEIGHT}"
@@ -57,9 +55,9 @@ class Results:
 
     def update(self) -> pa.Table:
         """Computes the touched partitions again: old rows with -1, new ones with +1, where they differ."""
-        _, diff, drop, keep = self._statements
+        drop, keep = self._statements
         self._input.table = self._compute()
-        changes = self._database.arrow(f"EXECUTE {diff}")
+        changes = self._diff.run()
         if changes.num_rows:
             self._database.execute(f"EXECUTE {drop}")
             self._database.execute(f"EXECUTE {keep}")
@@ -79,5 +77,4 @@ class Results:
         self._database.unregister(self._fresh)
 
     def _compute(self) -> pa.Table:
-        fresh = self._database.arrow(f"EXECUTE {self._statements[0]}")
-        return fresh.rename_columns(self._columns)
+        return self._computed.run().rename_columns(self._columns)
