@@ -113,7 +113,9 @@ CASES = (
 )  # fmt: skip
 
 
-def measure(names: Sequence[str] = (), epochs: Sequence[str] = tuple(EPOCHS)) -> Iterator[Ratio | Growth]:
+def measure(
+    names: Sequence[str] = (), epochs: Sequence[str] = tuple(EPOCHS)
+) -> Iterator[Ratio | Growth]:
     """Planning is not timed, handing the rows over is, but for adaptive epochs: those wait in the source."""
     for case in CASES:
         if names and not any(n in case.name for n in names):

@@ -172,7 +172,7 @@ class Rig:
         if relation.time_column is not None:
             start = self._marks[relation.id]
             after = [start if e.watermark_us is None else e.watermark_us for _, e in mine]
-            timeline = Timeline((Steps.of(start, numbers + 1, np.array(after, np.int64)),))
+            timeline = Timeline((Steps(start, numbers + 1, np.array(after, np.int64)),))
             rows = rows.append_column(LATE_FIELD, pa.array(timeline.before(numbers)))
         if relation.is_changelog:
             weights = pa.array([e.weight for _, e in mine], pa.int64())

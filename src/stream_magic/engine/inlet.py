@@ -110,7 +110,7 @@ class _Entry:
     def timeline(self) -> Timeline:
         at = np.concatenate([np.empty(0, np.int64), *self._at])
         us = np.concatenate([np.empty(0, np.int64), *self._us])
-        return Timeline((Steps.of(self._source.watermark_us, at, us),))
+        return Timeline((Steps(self._source.watermark_us, at, us),))
 
     def _numbered(self, batch: Decoded) -> pa.Table:
         relation, tracker = self._source.relation, self._source.tracker
@@ -120,9 +120,8 @@ class _Entry:
         if tracker is not None and relation.time_column is not None:
             times = _micros(rows.column(relation.time_column))
             is_null = np.asarray(pc.is_null(times))
-            judged, after = tracker.judge(
-                np.asarray(pc.fill_null(times, 0)), is_null, batch.partitions, self._now_us
-            )
+            known = pc.fill_null(times, 0) if times.null_count else times
+            judged, after = tracker.judge(known.to_numpy(), is_null, batch.partitions, self._now_us)
             rows = rows.append_column(LATE_FIELD, pa.array(judged))
             self._at.append(batch.numbers + 1)
             self._us.append(after)

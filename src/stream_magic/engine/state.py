@@ -53,6 +53,7 @@ class Select:
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, sql: str) -> None:
+        self.sql = sql
         self._relation = con.sql(sql)
 
     def run(self) -> pa.Table:

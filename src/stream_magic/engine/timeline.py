@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,33 +15,51 @@ from stream_magic.core.change import BEFORE_TIME
 KEPT_STEPS = 100_000  # as many as a stream keeps rows
 
 
-def _nothing() -> Numbers:
-    return np.empty(0, np.int64)
+_NOTHING = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, eq=False)
 class Steps:
-    """One watermark: `start_us`, and from arrival number `at[i]` on `us[i]`. Both only rise."""
+    """One watermark: `start_us`, and from arrival number `at[i]` on `us[i]`. Both only rise.
 
-    start_us: int = BEFORE_TIME
-    at: Numbers = field(default_factory=_nothing)
-    us: Numbers = field(default_factory=_nothing)
+    Args:
+        start_us: before all of them.
+        at, us: watermarks in order of arrival. What raises it is a step: found when it is asked for,
+            most queries only ask where it ends.
+    """
 
-    @classmethod
-    def of(cls, start_us: int, at: Numbers, us: Numbers) -> Steps:
-        """Of watermarks in order of arrival: only what raises it is a step."""
-        reached = np.maximum.accumulate(np.concatenate((np.array([start_us], np.int64), us)))
-        rises = np.flatnonzero(reached[1:] > reached[:-1])
-        return cls(start_us, np.maximum.accumulate(at)[rises], reached[1:][rises])
+    def __init__(
+        self, start_us: int = BEFORE_TIME, at: Numbers = _NOTHING, us: Numbers = _NOTHING
+    ) -> None:
+        self.start_us = start_us
+        self.end_us = max(start_us, int(us.max(initial=BEFORE_TIME)))
+        self._given = at, us
 
     @property
-    def end_us(self) -> int:
-        return int(self.us[-1]) if len(self.us) else self.start_us
+    def at(self) -> Numbers:
+        return self._rises[0]
+
+    @property
+    def us(self) -> Numbers:
+        return self._rises[1]
+
+    @property
+    def most(self) -> int:
+        """There are not more steps than this."""
+        us = self._given[1]
+        return int(np.count_nonzero(us[1:] > us[:-1])) + min(1, len(us))
 
     def before(self, numbers: Numbers) -> Numbers:
         """The watermark just before each of these rows."""
-        reached = np.concatenate((np.array([self.start_us], np.int64), self.us))
-        return reached[np.searchsorted(self.at, numbers, side="right")]
+        at, us = self._rises
+        reached = np.concatenate((np.array([self.start_us], np.int64), us))
+        return reached[np.searchsorted(at, numbers, side="right")]
+
+    @cached_property
+    def _rises(self) -> tuple[Numbers, Numbers]:
+        at, us = self._given
+        reached = np.maximum.accumulate(np.concatenate((np.array([self.start_us], np.int64), us)))
+        rises = np.flatnonzero(reached[1:] > reached[:-1])
+        return np.maximum.accumulate(at)[rises], reached[1:][rises]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +103,7 @@ class Timeline:
         if len(self.parts) == 1:
             return self.parts[0]
         at = np.unique(np.concatenate([p.at for p in self.parts]))
-        return Steps.of(self.start_us, at, self.before(at))
+        return Steps(self.start_us, at, self.before(at))
 
 
 class Progress:
@@ -107,8 +126,8 @@ class Progress:
         """From the beginning to the end of the current epoch."""
         steps = [t.steps() for t in (*self._epochs, now)]
         at, us = np.concatenate([s.at for s in steps]), np.concatenate([s.us for s in steps])
-        return Timeline((Steps.of(BEFORE_TIME, at, us),))
+        return Timeline((Steps(BEFORE_TIME, at, us),))
 
 
 def _size(epoch: Timeline) -> int:
-    return sum(len(p.at) for p in epoch.parts)
+    return sum(p.most for p in epoch.parts)

@@ -283,6 +283,7 @@ class Lowering:
             types=tuple(bound.types[: len(names)]), caches=tuple(dict.fromkeys(c.id for c in level.caches)),
             is_windowed=level.checked is not None, rule=", ".join(level.rules), probe_sql=probe_sql(timed),
             labels=level.labels, reads_clock=CLOCK in sql, lookups=lookups, lookup_sql=lookup_sql,
+            picked=_picked(level, select, bound.schema),
         )  # fmt: skip
 
     def _sealed(self, op: Op, columns: Sequence[Column]) -> Compute:
@@ -485,6 +486,17 @@ class Lowering:
             return n
 
         return node.copy().transform(change)
+
+
+def _picked(level: Level, select: exp.Select, made: pa.Schema) -> tuple[str, ...]:
+    """The columns of `_in` that a statement hands on as they are, or () if it does more."""
+    source, items = level.source, [e.unalias() for e in select.expressions]
+
+    is_nested = isinstance(source, exp.Subquery) and not source.this.is_star
+    if is_nested or level.where or level.joins or not all(map(_is_trivial, items)):
+        return ()
+    names = tuple(e.name for e in items)
+    return names if [level.node.schema.field(n).type for n in names] == made.types else ()
 
 
 def _is_trivial(e: exp.Expr) -> bool:

@@ -93,6 +93,7 @@ class Compute:
         reads_clock: it asks what time it is.
         lookups: joins that an index can do beforehand, with `lookup_sql`.
         lookup_sql: the same as `sql` over `_in` and what each lookup found, row by row; '' without lookups.
+        picked: the input's columns that make the output, one after the other, if it does nothing else; else ().
     """
 
     input: Node
@@ -109,6 +110,7 @@ class Compute:
     reads_clock: bool = False
     lookups: tuple[Lookup, ...] = ()
     lookup_sql: str = ""
+    picked: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[Node, ...]:

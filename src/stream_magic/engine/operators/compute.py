@@ -41,6 +41,7 @@ class ComputeOperator(Operator):
 
     def __init__(self, plan: Compute, input_schema: pa.Schema, database: Database) -> None:
         self._plan = plan
+        self._names = [*plan.visible, *plan.hidden]
         self._input = ArrowInput(input_schema)
         self._clock = ArrowInput(_CLOCK_SCHEMA)
         self._cursor = database.cursor()
@@ -52,13 +53,14 @@ class ComputeOperator(Operator):
         if self._lookups is not None:
             self._found = Select(self._cursor, plan.lookup_sql)
         self._is_bad = self._probing(plan.probe_sql) if plan.probe_sql else None
-        self._names = [*plan.visible, *plan.hidden]
         self.schema = self._execute(input_schema.empty_table()).schema
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         (delta,) = deltas
         if delta.num_rows == 0:
             return self.schema.empty_table()
+        if self._plan.picked:
+            return in_order(delta.select(self._plan.picked).rename_columns(self._names))
         if self._plan.reads_clock:
             self._clock.table = pa.table([[turn.now_us]], schema=_CLOCK_SCHEMA)
         try:
