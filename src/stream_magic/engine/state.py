@@ -99,6 +99,7 @@ class Database:
         rows = self.count(table)
         sample = self.arrow(f"SELECT * FROM {table} LIMIT {_SAMPLED_ROWS}")
         return StateSize(rows, rows * sample.nbytes // max(sample.num_rows, 1))
+
     def select(self, sql: str) -> Select:
         return Select(self._con, sql)
 
