@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -15,18 +14,12 @@ import stream_magic
 from nexmark import KINDS, SIDE_INPUT, Query, declare, queries
 from stream_magic.connectors.nexmark.house import SCHEMAS, House, rows_among
 from stream_magic.contracts.testkit import ManualClock
-from stream_magic.errors import PlanError
 from support.compare import bag, same, same_deltas
 
 EVENTS = 3000  # a minute of event time
 HOUSE = House(seed=7, start_us=1_767_225_600_000_000, step_us=20_000, disorder_us=1_000_000)
 EPOCHS = (0, 1, 3, 60, 61, 700, 705, 1500, 2200, 2990, EVENTS)  # after so many events
 ON_CLOSE = [q for q in queries() if q.name == "q11"]
-NOT_YET = {
-    "q11": pytest.mark.xfail(
-        strict=True, raises=PlanError, reason="SM3020: sessions and watermarks"
-    )
-}
 _CLOCK_S = 7  # between two epochs
 
 
@@ -85,11 +78,7 @@ class Run:
         self.batch.close()
 
 
-def _listed(chosen: list[Query]) -> list[Any]:
-    return [pytest.param(q, marks=NOT_YET.get(q.name, ()), id=q.name) for q in chosen]
-
-
-@pytest.mark.parametrize("query", _listed(queries()))
+@pytest.mark.parametrize("query", queries(), ids=lambda q: q.name)
 def test_a_query_is_duckdbs_answer_after_every_epoch(query: Query, tmp_path: Path) -> None:
     run = Run(query, tmp_path)
     for first, last in pairwise(EPOCHS):
@@ -99,7 +88,7 @@ def test_a_query_is_duckdbs_answer_after_every_epoch(query: Query, tmp_path: Pat
     run.close()
 
 
-@pytest.mark.parametrize("query", _listed(ON_CLOSE))
+@pytest.mark.parametrize("query", ON_CLOSE, ids=lambda q: q.name)
 def test_on_window_close_rows_are_only_added_and_are_the_same_in_the_end(
     query: Query, tmp_path: Path
 ) -> None:

@@ -71,8 +71,9 @@ class Judge:
 class Sessions:
     """Which rows are late for SESSION(s, ts, gap [, key]).
 
-    A row is late if the session that it would be in, together with what is there, has ended for
-    the row's watermark, or if it touches a session that has closed: that one was told already.
+    A row is late if the session that it would be in, together with what is there, has ended for the
+    row's watermark; if it touches a session that has closed: that one was told already; or if it
+    would be the first event of its session, and alone it would be late (decision 0008).
     """
 
     gap: timedelta
@@ -90,7 +91,9 @@ class Sessions:
         last = max([time, *(s[1] for s in met)])
         reach = self.gap + judge.lateness
         is_told = before is not None and any(s[1] + reach <= before for s in met)
-        if is_told or (mark is not None and last + reach <= mark):
+        is_first = all(time < s[0] for s in met)
+        end = time if is_first else last
+        if is_told or (mark is not None and end + reach <= mark):
             return False
         there[:] = [s for s in there if s not in met] + [(first, last)]
         return True

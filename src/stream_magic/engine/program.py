@@ -17,6 +17,8 @@ from stream_magic.engine.operators.join import JoinOperator
 from stream_magic.engine.operators.partition import PartitionOperator
 from stream_magic.engine.operators.recompute import RecomputeOperator
 from stream_magic.engine.operators.remember import RememberOperator
+from stream_magic.engine.operators.session_group import SessionGroupOperator
+from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsOperator
 from stream_magic.engine.operators.union import UnionOperator
 from stream_magic.engine.state import Database
 from stream_magic.planner.nodes import (
@@ -28,6 +30,8 @@ from stream_magic.planner.nodes import (
     Partition,
     Read,
     Remember,
+    SessionGroup,
+    Sessions,
     Union,
 )
 
@@ -70,10 +74,18 @@ class Program:
             return node.relation.id
         if id(node) not in self._places:
             inputs = tuple(self._add(n) for n in node.inputs)
-            operator = _operator(node, [self._schema(place) for place in inputs], self._database)
+            operator = self._operator(node, inputs)
             self._places[id(node)] = len(self._steps)
             self._steps.append(Step(operator, inputs))
         return self._places[id(node)]
+
+    def _operator(self, node: Node, inputs: Sequence[int | str]) -> Operator:
+        schemas = [self._schema(place) for place in inputs]
+        if isinstance(node, SessionGroup):
+            sessions = self._steps[int(inputs[1])].operator
+            assert isinstance(sessions, SessionOperator)  # noqa: S101  # such is its plan
+            return SessionGroupOperator(node, schemas[0], sessions.intake, self._database)
+        return _operator(node, schemas, self._database)
 
     def _schema(self, place: int | str) -> pa.Schema:
         return self.schemas[place] if isinstance(place, str) else self._steps[place].operator.schema
@@ -123,14 +135,18 @@ def _operator(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Op
             return PartitionOperator(node, inputs, database)
         case Remember():
             return RememberOperator(node, inputs[0], database, Program(node.inner, database))
+        case Sessions(gives="numbers"):
+            return SessionOperator(node, inputs[0], database)
+        case Sessions():
+            return SessionRowsOperator(node, inputs[0], database)
         case Union():
             return UnionOperator(node)
         case Constant():
             return ConstantOperator(node, database)
         case Aggregate():
             return _aggregate(node, inputs[0], database)
-        case Read():
-            raise TypeError("a relation is read, not computed")
+        case Read() | SessionGroup():
+            raise TypeError(f"{type(node).__name__} is made elsewhere")
 
 
 def _aggregate(node: Aggregate, schema: pa.Schema, database: Database) -> Operator:

@@ -7,7 +7,7 @@ under a prepared statement silently reads the old data (measured on DuckDB 2.0.0
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class Database:
         self._con = duckdb.connect()
         self._con.execute(f"CREATE SCHEMA {CACHES}")
         self._numbers = itertools.count(1)
+        self._undo: list[Callable[[], None]] = []
         self.indexes: dict[str, KeyIndex | None] = {}
         """Of the rows of each cache, by its id."""
 
@@ -106,6 +107,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing of what the epoch does to the state."""
+        self._undo.clear()
         self._con.execute("BEGIN")
         try:
             yield
@@ -113,7 +115,13 @@ class Database:
         except BaseException:
             with suppress(duckdb.Error):  # a COMMIT that failed has rolled back already
                 self._con.execute("ROLLBACK")
+            for undo in reversed(self._undo):
+                undo()
             raise
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Called if this transaction is rolled back: for state that is not in the database."""
+        self._undo.append(undo)
 
     def replace_cache(self, cache_id: str, rows: pa.Table, index: KeyIndex | None) -> None:
         """Swaps a cache's rows; lookups see the new ones from their next execution on."""

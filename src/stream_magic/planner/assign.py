@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from stream_magic.core.change import SEQ
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import SEVERAL, Column, Map, Op, Parted, Stack
+from stream_magic.planner.logical import SEVERAL, Column, Map, Op, Parted, Sessioned, Stack
 from stream_magic.planner.order import latest, require_arrival
 from stream_magic.planner.over import first_of_each
 from stream_magic.planner.window_sql import Assigned, by_rows, session, windows
@@ -24,13 +24,20 @@ class WindowAssigner:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
 
-    def apply(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
-        """The rows of `op` with their windows; `node` is where that stands in the query."""
+    def apply(self, call: WindowCall, op: Op, node: exp.Expr, *, closes: bool) -> Op:
+        """The rows of `op` with their windows.
+
+        Args:
+            call: says which.
+            op: gives the rows.
+            node: where that stands in the query.
+            closes: the query waits until windows have closed.
+        """
         match call.function:
             case "tumble" | "hop" | "cumulate":
                 return self._timed(call, op)
             case "session":
-                return self._session(call, op, node)
+                return self._session(call, op, node, closes=closes)
             case "latest":
                 return self._latest(call, op, node)
         return self._rows(call, op, node)
@@ -70,18 +77,39 @@ class WindowAssigner:
 
     # --- sessions and counts -------------------------------------------------------------------------
 
-    def _session(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
+    def _session(self, call: WindowCall, op: Op, node: exp.Expr, *, closes: bool) -> Op:
         time = _labelled(op, call.time_column)
-        if time.is_time and op.has_watermark:
-            raise self._ctx.refuse(
-                "SM3020", "SESSION over a time with a WATERMARK is not supported yet: late rows would be taken as any other",
-                f"compute the time anew: WITH q AS (SELECT * REPLACE ({time.label} + INTERVAL 0 SECONDS AS {time.label}) FROM s)",
-                node,
-            )  # fmt: skip
+        if time.is_time and op.has_watermark and not op.is_changelog:
+            return self._watermarked(call, op, time, node, closes=closes)
         keys = [_labelled(op, k) for k in call.keys]
         made = session(call, [k.name for k in keys], time.name, _INPUT)
         op = Map.over(op, keeps=True, checked=time)
         return self._parted(call, op, keys, made, "sessions of touched keys")
+
+    def _watermarked(
+        self, call: WindowCall, op: Op, time: Column, node: exp.Expr, *, closes: bool
+    ) -> Op:
+        """Sessions that the watermark closes."""
+        end, start = self._ends(call)
+        if closes:
+            start.window = end.window = end.name
+        return Sessioned(
+            [*op.columns, start, end], not closes, has_watermark=closes, lateness_us=op.lateness_us,
+            has_order=closes, input=op, time=time, keys=[_labelled(op, k) for k in call.keys],
+            start=start, end=end, gap_us=self._gap_us(call, node),
+        )  # fmt: skip
+
+    def _gap_us(self, call: WindowCall, node: exp.Expr) -> int:
+        (gap,) = call.sizes
+        binder = self._ctx.binder
+        february = f"(TIMESTAMP '1970-02-01' + {gap}) - TIMESTAMP '1970-02-01'"
+        gap_us = binder.interval_us(gap)
+        if binder.interval_us(february) != gap_us or call.shown[1][-1] == "TIMESTAMP_NS":
+            raise self._ctx.refuse(
+                "SM3020", "SESSION over a time with a WATERMARK counts microseconds: it takes no gap of months, and no TIMESTAMP_NS",
+                "write the gap in days, and CAST the time AS TIMESTAMP in a stream before", node,
+            )  # fmt: skip
+        return gap_us
 
     def _rows(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
         require_arrival(

@@ -48,7 +48,7 @@ class Block:
     def plan(self) -> Result:
         select = self._select
         self._refuse_clauses()
-        clause = FromClause(self._blocks, select, self._ctes, self._parent)
+        clause = FromClause(self._blocks, select, self._ctes, self._parent, self._emit)
         op = clause.read()
         self._scope = clause.scope
         self._aliases = {

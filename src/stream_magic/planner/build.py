@@ -26,6 +26,7 @@ from stream_magic.planner.nodes import Compute, Plan
 from stream_magic.planner.references import find_references
 from stream_magic.planner.refuse import refuse_collations, refuse_types
 from stream_magic.planner.remember import Memory
+from stream_magic.planner.sessions import group_sessions
 from stream_magic.planner.state_bounds import warnings
 
 
@@ -61,6 +62,7 @@ def _build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
         if isinstance(op, Product):
             bound_join(ctx, op)
     result.op = Memory(ctx).of(result.op)
+    group_sessions(ctx, result.op)
     _check_emit(ctx, result.op)
     root = Lowering(ctx).plan(result.op, result.columns, bound.names)
     _check_types(ctx, root, bound)
@@ -156,6 +158,7 @@ def _warn(ctx: Context, op: Op) -> None:
         if (
             isinstance(at, Group)
             and at.end is None
+            and at.sessions is None
             and any(c.label in ("window_start", "window_end") for _, c in at.keys)
         ):
             ctx.warnings.append(

@@ -15,9 +15,18 @@ from stream_magic.planner.nodes import (
     Plan,
     Read,
     Remember,
+    SessionGroup,
+    Sessions,
     Union,
 )
 from stream_magic.planner.state_bounds import state_bound
+
+_KEYED = Aggregate | Partition | Sessions | SessionGroup
+_SESSIONS = {
+    "numbers": "each row put into its session",
+    "rows": "rows kept, taken back when their session grows",
+    "closed": "rows kept until their session closes",
+}
 
 
 def explain(plan: Plan, measured: Callable[[Node], str] = lambda _: "") -> str:
@@ -43,7 +52,7 @@ def _lines(
         return [f"{indent}the same as: {told[id(node)]}"]
     told[id(node)] = _title(node)
     lines = [f"{indent}{_title(node)} ({_facts(node)}){measured(node)}"]
-    for below in node.inputs:
+    for below in node.inputs[:1] if isinstance(node, SessionGroup) else node.inputs:
         lines += _lines(below, depth + 1, told, measured)
     return lines
 
@@ -64,6 +73,10 @@ def _title(node: Node) -> str:
             return f"join of {len(node.sides)}"
         case Partition():
             return node.rule
+        case Sessions():
+            return "sessions"
+        case SessionGroup(group=group):
+            return f"{_title(group)} by session"
         case Aggregate():
             return f"group {', '.join(c.shown for c in node.calls) or 'distinct groups'}"
 
@@ -88,8 +101,12 @@ def _facts(node: Node) -> str:
 
 def _kind(node: Node) -> str:
     kind = "changelog" if WEIGHT in node.schema.names else "append-only"
-    keys = node.shown_keys if isinstance(node, Aggregate | Partition) else ()
-    key = f", {'key' if isinstance(node, Aggregate) else 'by'} {', '.join(keys)}" if keys else ""
+    keys = node.shown_keys if isinstance(node, _KEYED) else ()
+    key = (
+        f", {'key' if isinstance(node, Aggregate | SessionGroup) else 'by'} {', '.join(keys)}"
+        if keys
+        else ""
+    )
     time = f" on {node.relation.time_column}" if isinstance(node, Read) else ""
     return f"{kind}{key}{f', watermark{time}' if LATE_BY in node.schema.names else ''}"
 
@@ -104,6 +121,10 @@ def _rule(node: Node) -> list[str]:
             return [_join_rule(node)]
         case Partition():
             return ["rows kept, touched partitions computed again" if node.key_types else "rows kept, computed again"]  # fmt: skip
+        case Sessions(gives=gives):
+            return [_SESSIONS[gives]]
+        case SessionGroup(group=group):
+            return _rule(group)
         case Aggregate(is_mergeable=False):
             return ["rows kept, touched groups computed again"]
         case Aggregate(emit="close"):

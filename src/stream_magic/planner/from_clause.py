@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from stream_magic.language.catalog import Relation
+from stream_magic.language.statements import Emit
 from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.joins import filtered, join
 from stream_magic.planner.logical import Column, Given, Map, Op
@@ -22,12 +23,13 @@ class FromClause:
     """Reads the FROM clause of one SELECT: gives an operation and fills a scope."""
 
     def __init__(
-        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None
+        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None, emit: Emit
     ) -> None:
         self._blocks = blocks
         self._ctx = blocks.ctx
         self._select = select
         self._ctes = ctes
+        self._emit: Emit = emit
         self.scope = Scope(parent=parent)
         self._op: Op | None = None
         self._laterals: dict[int, Result] = {}
@@ -379,4 +381,5 @@ class FromClause:
         else:
             op = self._blocks.cte(call.name.lower(), self._ctes).op
         ctx.details.append(call.detail)
-        return self._blocks.windows.apply(call, op, node)
+        closes = self._emit == "close" and not self._select.args.get("joins")
+        return self._blocks.windows.apply(call, op, node, closes=closes)

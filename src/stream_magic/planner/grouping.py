@@ -30,9 +30,11 @@ from stream_magic.planner.logical import (
     Group,
     Map,
     Op,
+    Sessioned,
     Stack,
     extended,
 )
+from stream_magic.planner.sessions import session_of
 from stream_magic.planner.ties import settled
 
 
@@ -65,12 +67,15 @@ class Grouper:
         self._made: dict[str, Column] = {}
         self._items: list[tuple[Column, exp.Expr]] = []
         self._calls: dict[str, tuple[exp.Expr, Column]] = {}
+        self._sessions: Sessioned | None = None
 
     def run(self) -> Grouped:
         sets = self._read_sets()
         for e in self._expressions:
             self._find_calls(e)
         before_keys = {text: self._before(e) for text, e in self._keys.items()}
+        chosen = {before_keys[k].name for k in sets[0]} if len(sets) == 1 else set()
+        self._sessions = session_of(self._op, chosen)
         aggregations = [self._aggregation(node, column) for node, column in self._calls.values()]
         before = extended(self._op, self._items)
         if len(sets) == 1:
@@ -143,7 +148,11 @@ class Grouper:
     def _aggregation(self, node: exp.Expr, column: Column) -> Aggregation:
         shown = self._ctx.shown(node, self._op.columns)
         self._refuse(function_name(aggregate_core(node)), node)
-        node = settled(self._ctx, node.copy(), self._op, self._columns)
+        op, columns = self._op, self._columns
+        if self._sessions is not None:  # its rows are in order, and their bounds are no tie
+            op = replace(op, has_order=True)
+            columns = [c for c in columns if c not in self._sessions.bounds]
+        node = settled(self._ctx, node.copy(), op, columns)
         core, order = aggregate_core(node), order_of(node)
         where = node.expression if isinstance(node, exp.Filter) else None
         computed = [

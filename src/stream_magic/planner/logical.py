@@ -205,6 +205,7 @@ class Group(Op):
     Attributes:
         keys: the column given and the input's column behind it.
         end: the input's window end among the keys if windows close, else None.
+        sessions: those whose rows it groups session by session, if it does.
     """
 
     input: Op = field(kw_only=True)
@@ -212,6 +213,7 @@ class Group(Op):
     calls: list[Aggregation] = field(kw_only=True)
     emit: Emit = "changes"
     end: Column | None = None
+    sessions: Sessioned | None = None
 
     @classmethod
     def distinct(
@@ -223,6 +225,31 @@ class Group(Op):
             [new for new, _ in pairs], True, has_order=False, lateness_us=op.lateness_us, input=op, keys=pairs, calls=[]
         )  # fmt: skip
         return group, {old.name: new for new, old in pairs}
+
+
+@dataclass(eq=False)
+class Sessioned(Op):
+    """SESSION over the time that the watermark follows: the input's columns and the bounds of the row's session.
+
+    Attributes:
+        time: of the input.
+        keys: of the input.
+        start, end: the bounds.
+        gap_us: of the sessions.
+        is_numbered: a `Group` above makes the bounds; the rows come once, with the number of their session.
+    """
+
+    input: Op = field(kw_only=True)
+    time: Column = field(kw_only=True)
+    keys: list[Column] = field(kw_only=True)
+    start: Column = field(kw_only=True)
+    end: Column = field(kw_only=True)
+    gap_us: int = field(kw_only=True)
+    is_numbered: bool = False
+
+    @property
+    def bounds(self) -> tuple[Column, Column]:
+        return self.start, self.end
 
 
 @dataclass(eq=False)
@@ -270,7 +297,7 @@ class Parted(Op):
 
 def inputs_of(op: Op) -> list[Op]:
     match op:
-        case Map() | Group() | Remembered():
+        case Map() | Group() | Remembered() | Sessioned():
             return [op.input]
         case Product():
             return [leg.op for leg in op.legs]
@@ -284,7 +311,7 @@ def inputs_of(op: Op) -> list[Op]:
 def with_inputs(op: Op, change: Callable[[Op], Op]) -> Op:
     """A copy over changed inputs; the operation itself if it has none."""
     match op:
-        case Map() | Group() | Remembered():
+        case Map() | Group() | Remembered() | Sessioned():
             return replace(op, input=change(op.input))
         case Product():
             return replace(op, legs=[replace(leg, op=change(leg.op)) for leg in op.legs])

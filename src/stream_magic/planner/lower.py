@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 from sqlglot import exp
@@ -24,6 +24,7 @@ from stream_magic.language.catalog import Relation
 from stream_magic.planner.clock import CLOCK, with_clock
 from stream_magic.planner.context import Context
 from stream_magic.planner.guard import probe_sql
+from stream_magic.planner.level import Level
 from stream_magic.planner.logical import (
     Column,
     Fresh,
@@ -36,6 +37,7 @@ from stream_magic.planner.logical import (
     Product,
     Remembered,
     Scan,
+    Sessioned,
     Stack,
     inputs_of,
     names_read,
@@ -44,10 +46,13 @@ from stream_magic.planner.logical import (
 )
 from stream_magic.planner.lookup import find_lookups
 from stream_magic.planner.nodes import (
+    NO_SESSION,
     PARTITION,
     ROW,
+    SESSION,
     WINDOW_END,
     Aggregate,
+    Bounds,
     Call,
     Compute,
     Constant,
@@ -57,6 +62,8 @@ from stream_magic.planner.nodes import (
     Partition,
     Read,
     Remember,
+    SessionGroup,
+    Sessions,
     Side,
     Union,
 )
@@ -65,56 +72,6 @@ from stream_magic.planner.text import read_with_types
 
 _IN = exp.to_identifier(INPUT)
 _FRESH = "_sm_fresh"
-
-
-@dataclass
-class Level:
-    """A statement over `_in` that is not finished.
-
-    Attributes:
-        node: what `_in` stands for.
-        source: the item in FROM, called `_in`.
-        columns: what each column of the operation is, over the source and the joins.
-        where, joins: clauses so far.
-        hidden: the engine's columns, and what each of them is.
-        checked: the time that must not be NULL.
-    """
-
-    node: Node
-    source: exp.Expr
-    columns: dict[str, exp.Expr]
-    hidden: dict[str, exp.Expr]
-    where: list[exp.Expr] = field(default_factory=list)
-    joins: list[exp.Join] = field(default_factory=list)
-    caches: list[Relation] = field(default_factory=list)
-    checked: exp.Expr | None = None
-    labels: dict[str, str] = field(default_factory=dict)
-    rules: list[str] = field(default_factory=list)
-
-    def select(self, items: Iterable[tuple[str, exp.Expr]]) -> exp.Select:
-        hidden = dict(self.hidden)
-        if self.checked is not None:
-            hidden = {WINDOW_END: _micros(self.checked), **hidden}
-        select = exp.select(
-            *(exp.alias_(e.copy(), exp.to_identifier(n, quoted=True)) for n, e in items),
-            *(exp.alias_(e.copy(), n) for n, e in hidden.items()),
-        )
-        select.set("from_", exp.From(this=_called(self.source.copy(), INPUT)))
-        select.set("joins", [j.copy() for j in self.joins])
-        for w in self.where:
-            select.where(w.copy(), copy=False)
-        return select
-
-
-def _micros(time: exp.Expr) -> exp.Expr:
-    return exp.Anonymous(this="epoch_us", expressions=[time.copy()])
-
-
-def _called(item: exp.Expr, alias: str) -> exp.Expr:
-    if isinstance(item, exp.Table) and item.name == alias and not item.args.get("alias"):
-        return item
-    item.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
-    return item
 
 
 class Lowering:
@@ -177,6 +134,8 @@ class Lowering:
                 return self._stack(op)
             case Parted():
                 return self._parted(op)
+            case Sessioned():
+                return self._sessions(op, needed)
         raise TypeError(op)
 
     def _over(self, node: Node, columns: list[Column]) -> Level:
@@ -336,28 +295,56 @@ class Lowering:
             hidden.append(WEIGHT_FIELD)
         return Union(tuple(parts), pa.schema([*shown, *hidden]), parts[0].types), list(op.columns)
 
+    def _sessions(self, op: Sessioned, needed: set[str]) -> tuple[Sessions, list[Column]]:
+        kept = needed | {k.name for k in op.keys}
+        columns = [c for c in op.input.columns if c.name in kept] or op.input.columns[:1]
+        level = self._level(op.input, {c.name for c in (*columns, op.time)})
+        level.checked = level.columns[op.time.name]
+        before = self._seal(level, [(c.name, c) for c in columns])
+        bounds = Bounds(op.start.name, op.end.name, op.end.type, op.gap_us)
+        shown, hidden = list(visible_schema(before.schema)), [SEQ_FIELD, LATE_FIELD]
+        given = list(columns)
+        if op.is_numbered:
+            hidden.append(pa.field(SESSION, pa.int64()))
+        else:
+            shown += self._ctx.binder.columns(f"SELECT {bounds.sql('s')} FROM {NO_SESSION}").schema
+            given += [op.start, op.end]
+            if op.is_changelog:
+                hidden = [SEQ_FIELD, WEIGHT_FIELD]
+        made = Sessions(
+            before, tuple(c.name for c in columns), before.types, tuple(k.name for k in op.keys), op.lateness_us,
+            "numbers" if op.is_numbered else "rows" if op.is_changelog else "closed", bounds, pa.schema([*shown, *hidden]),
+            tuple(k.label for k in op.keys),
+        )  # fmt: skip
+        return made, given
+
+    def _session_group(self, op: Group, before: Compute) -> SessionGroup:
+        node: Node = before
+        while isinstance(node, Compute):
+            node = node.input
+        assert isinstance(node, Sessions)  # noqa: S101  # the planner found it there
+        return SessionGroup(self._aggregate(op, before, node.bounds), node)
+
     def _group(self, op: Group) -> tuple[Node, list[Column]]:
         inputs = {c.name: c for c in op.input.columns}
-        wanted = [k.name for _, k in op.keys]
+        s = op.sessions
+        wanted = [k.name for _, k in op.keys if s is None or k.name not in (s.start.name, s.end.name)]  # fmt: skip
         for c in op.calls:
             wanted += [n for n in inputs if _mentions(c.sql, n)]
         columns = [inputs[n] for n in dict.fromkeys(wanted)] or op.input.columns[:1]
-        level = self._level(
-            op.input, {c.name for c in columns} | ({op.end.name} if op.end else set())
-        )
+        end = op.end if s is None else None
+        level = self._level(op.input, {c.name for c in columns} | ({end.name} if end else set()))
         if not columns:
             one = self._ctx.names.new("_sm_one", "INTEGER")
             level.columns[one.name] = exp.Literal.number(1)
             columns = [one]
-        if op.end is not None:
-            level.checked = level.columns[op.end.name]
+        if end is not None:
+            level.checked = level.columns[end.name]
         before = self._seal(level, [(c.name, c) for c in columns])
-        return self._aggregate(op, before), [
-            *(c for c, _ in op.keys),
-            *(c.column for c in op.calls),
-        ]
+        node = self._aggregate(op, before) if s is None else self._session_group(op, before)
+        return node, [*(c for c, _ in op.keys), *(c.column for c in op.calls)]
 
-    def _aggregate(self, op: Group, before: Compute) -> Aggregate:
+    def _aggregate(self, op: Group, before: Compute, bounds: Bounds | None = None) -> Aggregate:
         binder = self._ctx.binder
         carried = binder.column_types(before.schema)
         names = before.schema.names
@@ -365,7 +352,7 @@ class Lowering:
         source = read_with_types(names, types, carried).sql("duckdb")
         table = [EmptyTable(INPUT, typed_columns(names, carried))]
         keys = [k.name for _, k in op.keys]
-        if op.end is not None:
+        if op.end is not None and bounds is None:
             keys.append(WINDOW_END)
         group = f" GROUP BY {', '.join(keys)}" if keys else ""
 
@@ -373,15 +360,20 @@ class Lowering:
             state = f"SELECT {call.state_sql} AS s FROM {source}{group}"
             return replace(call, is_mergeable=call.is_mergeable and binder.can_run(state, table))
 
+        given = source
+        if bounds is not None:
+            given = f"(SELECT r.*, {bounds.sql('s')} FROM {source} AS r, {NO_SESSION})"
+            group = f" GROUP BY {SESSION}"
         calls = tuple(made(Call(c.column.name, c.sql, c.is_mergeable, c.shown)) for c in op.calls)
         shown = [k for k in keys if k != WINDOW_END]
         items = ", ".join([*shown, *(f"{c.sql} AS {c.name}" for c in calls)]) or "1 AS _sm_none"
-        grouped = binder.columns(f"SELECT {items} FROM {source}{group}", table)
+        by = f" GROUP BY {', '.join(keys)}" if keys else ""
+        grouped = binder.columns(f"SELECT {items} FROM {given}{by}", table)
         refuse_types([c.shown for c in calls], grouped.types[len(shown) :], self._ctx.query.span)
         hidden = [SEQ_FIELD, *([WEIGHT_FIELD] if op.emit == "changes" else [])]
         return Aggregate(
             input=before, keys=tuple(keys), calls=calls, schema=pa.schema([*grouped.schema, *hidden]), types=grouped.types,
-            input_sql=source, input_columns=tuple(names), emit=op.emit, is_windowed=op.end is not None,
+            input_sql=source, input_columns=tuple(names), emit=op.emit, is_windowed=op.end is not None or bounds is not None,
             lateness_us=op.input.lateness_us, is_input_changelog=WEIGHT in names,
             shown_keys=tuple(c.label for c, _ in op.keys),
         )  # fmt: skip

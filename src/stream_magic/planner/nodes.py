@@ -8,7 +8,7 @@ engine's own columns (`_sm_seq`, `_sm_wm`, `_weight`) come after them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ PARTITION = (
     "_sm_p"  # with a number: the columns of a `Partition` that say which partition a row is of
 )
 ROW = "_sm_row"  # inside a `Remember`: the number of the row that something was made from
+SESSION = "_sm_session"  # the number of a row's session
 DELTA = "_sm_delta"  # the changed rows of a side, where a condition asks for them
 
 
@@ -269,6 +270,61 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """`window_start` and `window_end` of sessions: names of the columns, their DuckDB type, and the gap."""
+
+    start: str
+    end: str
+    type: str
+    gap_us: int
+
+    def sql(self, session: str) -> str:
+        """The two columns, of a table with the times `first` and `last` of sessions, in microseconds."""
+        first, last = f"{session}.first", f"{session}.last + {self.gap_us}"
+        return f"{self._time(first)} AS {self.start}, {self._time(last)} AS {self.end}"
+
+    def _time(self, micros: str) -> str:
+        if "WITH TIME ZONE" in self.type:
+            return f"make_timestamptz({micros})"
+        return f"CAST(make_timestamp({micros}) AS {self.type})"
+
+
+NO_SESSION = "(SELECT 0::BIGINT AS first, 0::BIGINT AS last) AS s"
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """SESSION over a time with a watermark: rows are put into the open sessions of their key, late ones are errors.
+
+    Attributes:
+        input: gives the time as `_sm_wend`, and `_sm_wm`.
+        columns: its visible columns.
+        types: their DuckDB types.
+        keys: those of them that make the key.
+        lateness_us: allowed.
+        gives: 'numbers' gives each row once, with its session as `_sm_session` (a `SessionGroup` reads them);
+            'rows' a changelog of rows with the bounds that their sessions have now; 'closed' the rows of closed sessions.
+        bounds: of the sessions.
+        shown_keys: the keys as the user calls them.
+        schema: `columns`, the bounds unless it gives numbers, and the engine's columns.
+    """
+
+    input: Node
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    keys: tuple[str, ...]
+    lateness_us: int
+    gives: Literal["numbers", "rows", "closed"]
+    bounds: Bounds
+    schema: pa.Schema
+    shown_keys: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
 class Call:
     """One aggregate over the input's columns; mergeable if DuckDB exports its partial state exactly.
 
@@ -330,7 +386,47 @@ class Aggregate:
         return not self.is_input_changelog and all(c.is_mergeable for c in self.calls)
 
 
-Node: TypeAlias = Read | Constant | Compute | Remember | Union | Join | Partition | Aggregate
+@dataclass(frozen=True)
+class SessionGroup:
+    """GROUP BY over sessions: one state for each session and key, merged when sessions are.
+
+    Attributes:
+        group: keys (the bounds among them, which `input` does not give), calls, schema.
+        sessions: gives the rows their sessions, and says what became of sessions.
+    """
+
+    group: Aggregate
+    sessions: Sessions
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.group.input, self.sessions)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.group.schema
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self.group.types
+
+    @property
+    def shown_keys(self) -> tuple[str, ...]:
+        return self.group.shown_keys
+
+
+Node: TypeAlias = (
+    Read
+    | Constant
+    | Compute
+    | Remember
+    | Union
+    | Join
+    | Partition
+    | Sessions
+    | Aggregate
+    | SessionGroup
+)
 
 
 @dataclass(frozen=True)

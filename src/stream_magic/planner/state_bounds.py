@@ -21,6 +21,8 @@ from stream_magic.planner.nodes import (
     Partition,
     Read,
     Remember,
+    SessionGroup,
+    Sessions,
     Side,
     Union,
 )
@@ -56,6 +58,10 @@ def state_bound(node: Node) -> StateBound:
             return _of_join(node)
         case Partition():
             return _of_rows(node, "aggregate them by window first, with EMIT ON WINDOW CLOSE")
+        case Sessions():
+            return StateBound("state forgotten the gap after the watermark has passed a session")
+        case SessionGroup(group=group):
+            return _of_aggregate(group)
         case Aggregate():
             return _of_aggregate(node)
 

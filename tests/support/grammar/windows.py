@@ -21,10 +21,27 @@ def windowed(draw: Draw) -> Query:
     """A GROUP BY over the windows of a timed source, told at once or when they close."""
     table = draw.one(draw.world.timed)
     relation, kind = time_window(draw, table)
+    return _told(draw, table, relation, kind)
+
+
+def session(draw: Draw) -> Query:
+    """Sessions, grouped mostly: by their own key, by another, or as rows."""
+    table = draw.one(draw.world.timed)
+    relation = _session(draw, table)
+    if draw.chance(0.2):
+        draw.meet("rows of sessions")
+        return Select(items(draw, relation, 2, 4), relation.text)
+    return _told(draw, table, relation, "SESSION")
+
+
+def _told(draw: Draw, table: Table, relation: Relation, kind: str) -> Select:
+    """A GROUP BY over windows, told at once or when they close."""
     closes = draw.chance(0.4)
     draw.meet(f"window:{kind}", "emit:close" if closes else "emit:changes")
-    keys = [draw.one(("window_start", "window_end")), *(["both"] if draw.chance(0.4) else [])]
-    select = _by_window(draw, relation, "both" in keys, keys[0])
+    key = draw.one(("window_start", "window_end"))
+    end_together = kind in ("TUMBLE", "HOP") or key == "window_end"
+    has_both = draw.chance(0.4) or not end_together
+    select = _by_window(draw, relation, has_both, key)
     if not closes:
         return select
     end, late = "window_end", f"INTERVAL {table.lateness_s} SECONDS"
@@ -40,9 +57,15 @@ def _by_window(draw: Draw, relation: Relation, has_both: bool, key: str) -> Sele
     """`grouped`, with the window among its keys."""
     names = ["window_start", "window_end"] if has_both else [key]
     shown = tuple(Item(plain(n), Column(n, n, "timestamp")) for n in names)
+    if "SESSION(" in relation.text.sql and draw.chance(0.5):
+        own = next(c for c in relation.columns if c.name == "k")
+        shown = (*shown, Item(plain(own.text), Column("y9", "y9", own.family)))
     select = grouped(draw, relation)
     keys = ", ".join(
-        [*names, *(i.text.sql for i in select.items if i.column and i.column.name[0] == "y")]
+        [
+            *names,
+            *(i.text.sql for i in (*shown, *select.items) if i.column and i.column.name[0] == "y"),
+        ]
     )
     return Select((*shown, *select.items), select.source, select.where, plain(keys), select.having)
 

@@ -29,7 +29,7 @@ class GroupTables:
         self.input = ArrowInput(input_schema)
         self.input_name = f"_in{self.number}"
         database.register(self.input_name, self.input)
-        self.source = _renamed(plan.input_sql, self.input_name)
+        self.source = renamed_input(plan.input_sql, self.input_name)
         self.keys = list(plan.keys)
         self.shown = [k for k in plan.keys if k != WINDOW_END]
         self.key_list = ", ".join(self.keys)
@@ -171,7 +171,7 @@ class WindowOperator(Operator):
         self._t.close(self._state)
 
 
-def _renamed(input_sql: str, name: str) -> str:
+def renamed_input(input_sql: str, name: str) -> str:
     """The planner's text ends in `FROM _in)`."""
     head, _, tail = input_sql.rpartition(INPUT)
     return head + name + tail

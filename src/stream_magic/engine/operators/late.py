@@ -13,7 +13,7 @@ from stream_magic.engine.state import ArrowInput, Database
 from stream_magic.language.binder import quote
 from stream_magic.planner.nodes import WINDOW_END
 
-_CLOSED = "late: its window had closed when the row came"
+CLOSED = "late: its window had closed when the row came"
 _PASSED = "late: the watermark had passed it when the row came"
 
 
@@ -50,7 +50,7 @@ def without_late(rows: pa.Table, lateness_us: int, turn: Turn) -> pa.Table:
         return rows
     end = pc.add(rows.column(WINDOW_END), pa.scalar(lateness_us, pa.int64()))
     is_late = pc.fill_null(pc.greater_equal(rows.column(LATE_BY), end), fill_value=False)
-    return _without(rows, is_late, _CLOSED, turn)
+    return _without(rows, is_late, CLOSED, turn)
 
 
 def closed_until(watermark_us: int, lateness_us: int) -> int | None:
