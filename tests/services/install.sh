@@ -25,3 +25,5 @@ if [ ! -f "$KAFKA_LIBS/.complete" ]; then
   mvn -q -B -f kafka-pom.xml dependency:copy-dependencies -DoutputDirectory="$KAFKA_LIBS"
   touch "$KAFKA_LIBS/.complete"
 fi
+
+bash tpch.sh >/dev/null

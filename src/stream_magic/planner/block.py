@@ -18,7 +18,7 @@ from stream_magic.planner.logical import Column, Op, conjuncts, renamed
 from stream_magic.planner.over import add_windows
 from stream_magic.planner.scope import OUTER, Scope
 from stream_magic.planner.select_list import Items, SelectList, position
-from stream_magic.planner.subqueries import Subqueries, take_links
+from stream_magic.planner.subqueries import Subqueries, split_links, with_links
 from stream_magic.planner.text import short
 
 if TYPE_CHECKING:
@@ -102,14 +102,16 @@ class Block:
 
     def _filter(self, op: Op, condition: exp.Expr) -> Op:
         parts = conjuncts(condition)
+        links: list[tuple[exp.Expr, exp.Expr]] = []
         if self._parent is not None:
-            self._links, parts, op = take_links(self._blocks, parts, self._scope, op)
+            links, parts = split_links(self._blocks, parts, self._scope)
             parts = [p for p in parts if not self._is_residual(p)]
-        if not parts:
-            return op
-        node = exp.and_(*parts, copy=True)
-        op, where = self._blocks.condition(op, node, self._scope, self._ctes, self._aliases)
-        return filtered(op, where, "WHERE " + short(condition))
+        if parts:
+            node = exp.and_(*parts, copy=True)
+            op, where = self._blocks.condition(op, node, self._scope, self._ctes, self._aliases)
+            op = filtered(op, where, "WHERE " + short(condition))
+        op, self._links = with_links(self._blocks, op, links)
+        return op
 
     def _is_residual(self, part: exp.Expr) -> bool:
         """A condition that needs the row around: it becomes part of the join with it."""

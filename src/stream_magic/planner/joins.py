@@ -25,7 +25,7 @@ from stream_magic.planner.over import first_of_each
 _PLAIN = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.And, exp.Or, exp.Not, exp.Paren,
     exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Is, exp.Between,
-    exp.Interval, exp.Var, exp.Neg, exp.Coalesce, exp.Like,
+    exp.Interval, exp.Var, exp.Neg, exp.Coalesce, exp.Like, exp.In, exp.Case, exp.If,
 )  # fmt: skip
 
 

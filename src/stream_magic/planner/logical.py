@@ -370,7 +370,29 @@ def conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:
         return inner if len(inner) > 1 else [condition.this]
     if isinstance(condition, exp.And):
         return [*conjuncts(condition.left), *conjuncts(condition.right)]
-    return [condition]
+    return _factored(condition) if isinstance(condition, exp.Or) else [condition]
+
+
+def _factored(either: exp.Or) -> list[exp.Expr]:
+    """`(x = y AND a) OR (x = y AND b)` -> [x = y, a OR b]: a comma join may say in each branch what joins it."""
+    branches = [conjuncts(b) for b in either.flatten()]
+    equal = [{p.sql("duckdb") for p in b if _equates_columns(p)} for b in branches]
+    common = set.intersection(*equal)
+    shared = {t: p for p in branches[0] if (t := p.sql("duckdb")) in common}
+    if not shared:
+        return [either]
+    rests = [[p for p in b if p.sql("duckdb") not in common] for b in branches]
+    if not all(rests):
+        return list(shared.values())
+    return [*shared.values(), exp.or_(*(exp.and_(*r, copy=True) for r in rests), copy=False)]
+
+
+def _equates_columns(e: exp.Expr) -> bool:
+    return (
+        isinstance(e, exp.EQ)
+        and isinstance(e.this, exp.Column)
+        and isinstance(e.expression, exp.Column)
+    )
 
 
 def conjunction(parts: Sequence[exp.Expr]) -> exp.Expr | None:

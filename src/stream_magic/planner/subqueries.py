@@ -36,11 +36,11 @@ _COUNTS = frozenset(
 )
 
 
-def take_links(
-    blocks: Blocks, parts: list[exp.Expr], scope: Scope, op: Op
-) -> tuple[list[tuple[Column, exp.Expr]], list[exp.Expr], Op]:
-    """Splits `inner = outer` off a correlated WHERE: its columns, what is left, and the operation with them."""
-    links: list[tuple[Column, exp.Expr]] = []
+def split_links(
+    blocks: Blocks, parts: list[exp.Expr], scope: Scope
+) -> tuple[list[tuple[exp.Expr, exp.Expr]], list[exp.Expr]]:
+    """Splits `inner = outer` off a correlated WHERE: both sides of each, and what is left."""
+    links: list[tuple[exp.Expr, exp.Expr]] = []
     rest: list[exp.Expr] = []
     for part in parts:
         link = None
@@ -51,12 +51,24 @@ def take_links(
                     link = (inner, outer)
         if link is None:
             rest.append(part)
-            continue
-        inner, outer = link
-        column = blocks.ctx.names.new(inner.sql("duckdb"), blocks.ctx.types([inner], op.columns)[0])
-        op = extended(op, [(column, inner)])
-        links.append((column, outer))
-    return links, rest, op
+        else:
+            links.append(link)
+    return links, rest
+
+
+def with_links(
+    blocks: Blocks, op: Op, links: Sequence[tuple[exp.Expr, exp.Expr]]
+) -> tuple[Op, list[tuple[Column, exp.Expr]]]:
+    """The operation with a column for the inner side of each link, beside the outer sides.
+
+    They come after the conditions: of a comma join those are what joins it.
+    """
+    made = [
+        (blocks.ctx.names.new(inner.sql("duckdb"), blocks.ctx.types([inner], op.columns)[0]), inner)
+        for inner, _ in links
+    ]
+    outer = [o for _, o in links]
+    return extended(op, made), [(c, o) for (c, _), o in zip(made, outer, strict=True)]
 
 
 def _is_outer(e: exp.Expr) -> bool:
