@@ -54,6 +54,15 @@ def projection(draw: Draw, relation: Relation | None = None) -> Select:
     if relation.hidden and draw.chance(0.4):
         star, stars = _star(draw, relation)
         chosen = (star, *chosen)
+    structs = relation.of("struct")
+    if structs and draw.chance(0.15):
+        draw.meet("star:struct")
+        chosen = (*chosen, Item(plain(f"{draw.one(structs).text}.*")))
+    if draw.chance(0.15) and chosen[-1].column is not None:
+        draw.meet("lateral alias")
+        name = draw.name("e")
+        again = f"({chosen[-1].column.name}) IS NULL"
+        chosen = (*chosen, Item(plain(again), Column(name, name, "boolean")))
     return Select(chosen, relation.text, maybe_where(draw, relation), stars=stars)
 
 

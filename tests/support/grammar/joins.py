@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.grammar.clauses import grouped, items, maybe_where, projection
-from support.grammar.draw import Column, Draw, Relation, both
+from support.grammar.draw import Column, Draw, Relation, both, plain
 from support.grammar.kinds import EXACT
 from support.grammar.relations import base, cache, derived
 from support.grammar.select import Item, Query, Select
@@ -20,6 +20,50 @@ def join(draw: Draw) -> Query:
     if draw.chance(0.3):
         return grouped(draw, relation)
     return Select(items(draw, relation, 2, 5), relation.text, maybe_where(draw, relation, 0.25))
+
+
+def lookup(draw: Draw) -> Query:
+    """A stream and what a cache knows of its rows: joined, or asked for in a subquery."""
+    left = base(draw, changelog=False)
+    if draw.world.cache is None:
+        return projection(draw, left)
+    if draw.chance(0.3):
+        return _asked(draw, left)
+    relation = pair(draw, left, cache(draw), draw.one(_OF_CACHE))
+    if draw.chance(0.3):
+        relation = pair(draw, relation, cache(draw), draw.one(_OF_CACHE[:2]))
+    if draw.chance(0.3):
+        return grouped(draw, replace(relation, arrival="", hidden=""))
+    return Select(items(draw, relation, 2, 5), relation.text, maybe_where(draw, relation, 0.25))
+
+
+def _asked(draw: Draw, left: Relation) -> Query:
+    known = cache(draw)
+    k, name, v = (c.text for c in known.columns)
+    key = next(c.text for c in left.columns if c.name == "k")
+    draw.meet("subquery:cache")
+    test = draw.one(
+        (
+            f"{key} IN (SELECT {k} FROM {known.text.sql})",
+            f"EXISTS (SELECT 1 FROM {known.text.sql} WHERE {k} = {key} AND {v} > 1)",
+            f"(SELECT max({name}) FROM {known.text.sql} WHERE {k} <= {key})",
+            f"(SELECT count(*) FROM {known.text.sql} WHERE {v} = {key})",
+        )
+    )
+    if test.startswith("(") or draw.chance(0.5):
+        shown = Item(plain(f"({test})"), Column("sub", "sub", "opaque"))
+        return Select((shown, *items(draw, left, 1, 2)), left.text, maybe_where(draw, left, 0.2))
+    return Select(items(draw, left, 1, 3), left.text, plain(draw.one((test, f"NOT ({test})"))))
+
+
+def brackets(draw: Draw) -> Query:
+    """A join of a source and a join in brackets."""
+    left, b, c = (base(draw) for _ in range(3))
+    draw.meet("join of brackets")
+    inner = pair(draw, b, c, draw.one(("JOIN", "LEFT JOIN", "RIGHT JOIN")))
+    text = both("{a} JOIN ({i}) ON {o}", a=left.text, i=inner.text, o=on(draw, left, b))
+    relation = Relation(text, (*left.columns, *inner.columns))
+    return Select(items(draw, relation, 2, 5), text, maybe_where(draw, relation, 0.25))
 
 
 def joined_relation(draw: Draw, sides: int = 0) -> Relation:

@@ -12,7 +12,7 @@ from support.grammar.draw import Column, Draw, Relation, Text, plain
 from support.grammar.expressions import expression
 from support.grammar.kinds import EXACT
 from support.grammar.relations import base, derived
-from support.grammar.select import Item, Query, Select
+from support.grammar.select import NOTHING, Item, Query, Select
 
 # call -> family of the result; the order of equal rows counts
 _BY_ROW = {
@@ -58,9 +58,19 @@ def over(draw: Draw) -> Query:
             draw, Select(_plain_items(draw, relation), relation.text), is_changelog=True
         )
     calls = [_call(draw, relation, i) for i in range(draw.rng.randint(1, 2))]
+    window = NOTHING
+    if draw.chance(0.15):
+        calls[0], window = _named(draw, calls[0])
     return Select(
-        (*calls, *(item(draw, relation) for _ in range(2))), relation.text, maybe_where(draw, relation, 0.3)
+        (*calls, *(item(draw, relation) for _ in range(2))), relation.text, maybe_where(draw, relation, 0.3), window=window
     )  # fmt: skip
+
+
+def _named(draw: Draw, call: Item) -> tuple[Item, Text]:
+    """The call with its window said in the WINDOW clause."""
+    draw.meet("clause:WINDOW")
+    function, _, window = call.text.sql.partition(" OVER ")
+    return Item(Text(f"{function} OVER w", call.text.twin), call.column), Text(f"w AS {window}")
 
 
 def _plain_items(draw: Draw, relation: Relation) -> tuple[Item, ...]:

@@ -52,6 +52,7 @@ class Select:
     where: Text = NOTHING
     group: Text = NOTHING
     having: Text = NOTHING
+    window: Text = NOTHING
     qualify: Text = NOTHING
     tail: Text = NOTHING
     head: Text = NOTHING
@@ -69,7 +70,7 @@ class Select:
             (self.ctes, "{x} "), (plain("SELECT "), "{x}"), (self.head, "{x} "),
             (joined(i.written for i in self.items), "{x}"), (self.source, " FROM {x}"),
             (self.where, " WHERE {x}"), (self.group, " GROUP BY {x}"), (self.having, " HAVING {x}"),
-            (self.qualify, " QUALIFY {x}"), (self.tail, " {x}"), (self.emit, " {x}"),
+            (self.window, " WINDOW {x}"), (self.qualify, " QUALIFY {x}"), (self.tail, " {x}"), (self.emit, " {x}"),
         ]  # fmt: skip
         sql = "".join(form.replace("{x}", part.sql) for part, form in parts if part.sql)
         twin = "".join(form.replace("{x}", part.twin) for part, form in parts if part.twin)

@@ -132,7 +132,28 @@ def _correlated(draw: Draw, outer: Relation, inner: Relation) -> tuple[Text, Tex
     return Text(), value
 
 
-_FORMS = (_in, _exists, _compared, _scalar, _correlated)
+def _marked(draw: Draw, outer: Relation, inner: Relation) -> tuple[Text, Text | None]:
+    """IN or EXISTS where it is no condition of its own."""
+    test, _ = draw.one((_in, _exists))(draw, outer, inner)
+    if draw.chance(0.5):
+        draw.meet("subquery:a test in the list")
+        return Text(), both("({t})", t=test)
+    draw.meet("subquery:a test within OR")
+    other = condition(draw, outer.columns)
+    return both("({t}) OR ({o})", t=test, o=other), None
+
+
+def _first(draw: Draw, outer: Relation, inner: Relation) -> tuple[Text, Text | None]:
+    """The value of one row, by ORDER BY and LIMIT."""
+    a, b = _keys(draw, outer, inner)
+    draw.meet("subquery:first row")
+    where = f" WHERE {b} = {a}" if draw.chance(0.5) else ""
+    order = draw.one(("", " DESC NULLS LAST"))
+    value = both("(SELECT {b} FROM {t}{w} ORDER BY {b}{o} LIMIT 1)", b=b, t=inner.text, w=where, o=order)  # fmt: skip
+    return Text(), value
+
+
+_FORMS = (_in, _exists, _compared, _scalar, _correlated, _marked, _first)
 
 
 def lateral(draw: Draw) -> Query:
@@ -164,7 +185,9 @@ def set_operation(draw: Draw) -> Query:
         query = Compound(query, draw.one(("UNION ALL", "UNION", "EXCEPT")), _branch(draw, families))
     elif word in ("UNION", "UNION ALL") and draw.chance(0.2):
         draw.meet("set:BY NAME")
-        query = Compound(query.left, f"{word} BY NAME", query.right)
+        right = _branch(draw, families)
+        right = replace(right, items=right.items[::-1])
+        query = Compound(query.left, f"{word} BY NAME", right)
     if draw.chance(0.25):
         relation = derived(draw, query, is_changelog=True)
         return grouped(draw, relation)
