@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint unit services golden law law-figures bench docs clean
+.PHONY: help demo test lint unit services golden law law-figures faults bench docs clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -43,6 +43,9 @@ law: $(STAMP)  ## random queries against DuckDB: CASES=comparisons SEED=first ON
 
 law-figures: $(STAMP)  ## adds up files of law runs: FILES="a.jsonl b.jsonl" REQUIRE=200 that each kind was met
 	PYTHONPATH=tests $(BIN)/python tests/law/figures.py $(FILES) --require $(or $(REQUIRE),200)
+
+faults: $(STAMP)  ## plants one broken line for each rule and operator; the law run must find each: ONLY=part of a name
+	PYTHONPATH=tests $(BIN)/python tests/law/faults.py $(if $(ONLY),--only "$(ONLY)") $(if $(JOBS),--jobs $(JOBS))
 
 bench: $(STAMP)  ## ratios against a reference in the same run
 	$(BIN)/python -m bench

@@ -125,11 +125,7 @@ class FromClause:
         return Item(alias, list(columns))
 
     def _brackets(self, node: exp.Expr, j: exp.Join | None) -> None:
-        """`(a JOIN b ON ...)`: the joins inside come first."""
-        if j is not None and (j.side or j.kind not in ("", "INNER", "CROSS")):
-            raise self._ctx.refuse(
-                "SM3012", "an outer join of brackets is not supported yet", "write the inner join as a subquery: LEFT JOIN (SELECT ...) AS q", node
-            )  # fmt: skip
+        """`(a JOIN b ON ...)`: the joins inside come first, and see nothing of what is outside."""
         inner = node.this if isinstance(node, exp.Subquery) else node
         joins = [
             *(inner.args.get("joins") or []),
@@ -138,33 +134,48 @@ class FromClause:
         bare = inner.copy()
         bare.set("joins", None)
         bare.meta.update(inner.meta)
-        self._add(bare, exp.Join(this=bare, kind="CROSS") if self._op is not None else None)
+        nested = FromClause(self._blocks, self._select, self._ctes, self.scope.parent, self._emit)
+        nested._add(bare, None)
         for other in joins:
-            self._add(other.this, other)
-        if j is not None and j.args.get("on") is not None:
-            self._filter(j.args["on"])
+            nested._add(other.this, other)
+        if nested._op is None:
+            raise self._ctx.refuse(
+                "SM3012", "a join of caches in brackets is not supported yet", "join each of them to the stream", node
+            )  # fmt: skip
+        self._put(nested._op, nested.scope, j)
 
     def _filter(self, condition: exp.Expr) -> None:
         assert self._op is not None  # noqa: S101  # an item came before
         op, where = self._blocks.condition(self._op, condition, self.scope, self._ctes)
         self._op = filtered(op, where)
 
+    def _put(self, op: Op, right: Scope, j: exp.Join | None) -> None:
+        """What is read, joined to what stands before; its names come into the scope."""
+        if self._op is None:
+            if j is not None and self._waiting:
+                self._after_caches(op, right, j)
+            else:
+                self.scope.add(right)
+                self._op = op
+            return
+        assert j is not None  # noqa: S101  # the first item has no join
+        kind = self._kind(j)
+        self._op = join(self._ctx, self._op, op, kind, self._condition(right, j), j)
+        self._ctx.details.append(f"{kind.lower()} join" if kind != "INNER" else "join")
+
     # --- joins -----------------------------------------------------------------------------------
 
     def _join(
         self, op: Op, item: Item, j: exp.Join | None, links: list[tuple[Column, exp.Expr]]
     ) -> None:
-        if self._op is None:
-            if j is not None and self._waiting:
-                self._after_caches(op, item, j)
-                return
-            self.scope.items.append(item)
-            self._op = op
-            return
-        assert j is not None  # noqa: S101  # the first item has no join
-        kind = self._kind(j)
-        condition = self._condition(item, j)
         result = self._laterals.get(id(item))
+        if result is None and not links:
+            self._put(op, Scope([item]), j)
+            return
+        assert j is not None  # noqa: S101  # a subquery with links stands beside something
+        assert self._op is not None  # noqa: S101
+        kind = self._kind(j)
+        condition = self._condition(Scope([item]), j)
         if result is not None and result.is_single and kind in ("INNER", "LEFT"):
             self._op = self._blocks.beside(
                 self._op, result, self.scope, item, condition, kind, self._ctes
@@ -194,18 +205,18 @@ class FromClause:
             return side if side in ("SEMI", "ANTI") else kind
         return side or "INNER"
 
-    def _condition(self, item: Item, j: exp.Join) -> exp.Expr | None:
-        """ON or USING over column names; the item is in the scope afterwards, unless it is only asked for."""
+    def _condition(self, right: Scope, j: exp.Join) -> exp.Expr | None:
+        """ON or USING over column names; the right side is in the scope afterwards, unless it is only asked for."""
         scope = self.scope
         using = [u.name for u in j.args.get("using") or []]
         if str(j.method).upper() == "NATURAL":
             left = {c.label.lower() for c in scope.columns()}
-            using = [c.label for c in item.columns if c.label.lower() in left]
+            using = [n for n, _ in right.shown() if n.lower() in left]
         kind = self._kind(j)
         if using:
-            return self._using(item, using, kind)
-        before = list(scope.items)
-        scope.items = [*before, item]
+            return self._using(right, using, kind)
+        before, merged = list(scope.items), dict(scope.merged)
+        scope.add(right)
         on = j.args.get("on")
         resolved = None
         if on is not None and not (isinstance(on, exp.Boolean) and on.this):
@@ -216,29 +227,29 @@ class FromClause:
                     "SM3058", "a subquery in a join condition is not supported yet", "put it into WHERE", query
                 )  # fmt: skip
         if kind in ("SEMI", "ANTI"):
-            scope.items = before
+            scope.items, scope.merged = before, merged
         return resolved
 
-    def _using(self, item: Item, names: list[str], kind: str) -> exp.Expr:
+    def _using(self, right: Scope, names: list[str], kind: str) -> exp.Expr:
         scope = self.scope
         conditions: list[exp.Expr] = []
         for i, name in enumerate(names):
-            left = scope.resolve([exp.to_identifier(name, quoted=True)])
-            right = item.find(name)
-            if left is None or right is None:
+            column = [exp.to_identifier(name, quoted=True)]
+            left, own = scope.resolve(column), right.resolve(column)
+            if left is None or own is None:
                 raise self._ctx.refuse(
                     "SM3099", f"USING ({name}) stands for no column on both sides", "write ON"
                 )
             is_last_of_asof = kind.startswith("ASOF") and i == len(names) - 1
             compare = exp.GTE if is_last_of_asof else exp.EQ
-            conditions.append(compare(this=left.copy(), expression=right.ref))
+            conditions.append(compare(this=left.copy(), expression=own.copy()))
             if kind in ("SEMI", "ANTI"):
                 continue
-            item.hidden.add(name.lower())
-            merged = {"RIGHT": right.ref, "FULL": exp.func("coalesce", left.copy(), right.ref)}
-            scope.merged[name.lower()] = merged.get(kind, left)
+            right.hide(name)
+            merged = {"RIGHT": own, "FULL": exp.func("coalesce", left.copy(), own.copy())}
+            scope.merge(name, merged.get(kind, left))
         if kind not in ("SEMI", "ANTI"):
-            scope.items.append(item)
+            scope.add(right)
         return exp.and_(*conditions, copy=False)
 
     # --- caches ----------------------------------------------------------------------------------
@@ -269,14 +280,16 @@ class FromClause:
         kind = self._kind(j)
         if kind in ("RIGHT", "FULL"):
             raise self._preserved(j)
-        self._op = self._looked_up(self._op, item, relation, kind, self._condition(item, j))
+        self._op = self._looked_up(
+            self._op, item, relation, kind, self._condition(Scope([item]), j)
+        )
 
-    def _after_caches(self, op: Op, item: Item, j: exp.Join) -> None:
+    def _after_caches(self, op: Op, right: Scope, j: exp.Join) -> None:
         """`cache c JOIN stream s ON ...`: the stream is read, and the cache looked up."""
         kind = self._kind(j)
         if kind not in ("INNER", "RIGHT"):
             raise self._preserved(j)
-        condition = self._condition(item, j)
+        condition = self._condition(right, j)
         looked = "LEFT" if kind == "RIGHT" else "INNER"
         for i, (cache_item, relation, between) in enumerate(self._waiting):
             is_last = i == len(self._waiting) - 1

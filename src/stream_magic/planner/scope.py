@@ -20,6 +20,7 @@ class Item:
     columns: list[Column]
     schema_name: str = ""
     hidden: set[str] = field(default_factory=set)  # names that USING gave to an earlier item
+    merged: dict[str, exp.Expr] = field(default_factory=dict)  # names that USING gave to this one
 
     def find(self, label: str) -> Column | None:
         return next((c for c in self.columns if c.label.lower() == label.lower()), None)
@@ -49,8 +50,27 @@ class Scope:
         found: list[tuple[str, exp.Expr]] = []
         for item in self.items:
             shown = [c for c in item.columns if c.label.lower() not in item.hidden]
-            found += [(c.label, self.merged.get(c.label.lower(), c.ref).copy()) for c in shown]
+            found += [(c.label, item.merged.get(c.label.lower(), c.ref).copy()) for c in shown]
         return found
+
+    def add(self, right: Scope) -> None:
+        """What is joined to the items so far."""
+        self.items = [*self.items, *right.items]
+        self.merged |= right.merged
+
+    def hide(self, label: str) -> None:
+        """USING shows this column on the left."""
+        self.merged.pop(label.lower(), None)
+        for item in self.items:
+            if item.find(label):
+                item.hidden.add(label.lower())
+
+    def merge(self, label: str, value: exp.Expr) -> None:
+        """What USING makes of a name, for the item that shows it."""
+        self.merged[label.lower()] = value
+        for item in self.items:
+            if item.find(label) and label.lower() not in item.hidden:
+                item.merged[label.lower()] = value
 
     def of_item(self, alias: str) -> list[tuple[str, exp.Expr]] | None:
         """What `alias.*` stands for."""

@@ -61,7 +61,8 @@ def brackets(draw: Draw) -> Query:
     left, b, c = (base(draw) for _ in range(3))
     draw.meet("join of brackets")
     inner = pair(draw, b, c, draw.one(("JOIN", "LEFT JOIN", "RIGHT JOIN")))
-    text = both("{a} JOIN ({i}) ON {o}", a=left.text, i=inner.text, o=on(draw, left, b))
+    word = draw.one(("JOIN", "LEFT JOIN", "FULL JOIN"))
+    text = both("{a} {w} ({i}) ON {o}", a=left.text, w=word, i=inner.text, o=on(draw, left, b))
     relation = Relation(text, (*left.columns, *inner.columns))
     return Select(items(draw, relation, 2, 5), text, maybe_where(draw, relation, 0.25))
 
