@@ -83,10 +83,12 @@ def explained(error: duckdb.Error) -> str:
 
 
 def lost_in_arrow(type_text: str) -> bool:
-    """Whether values of a DuckDB type change on their way through Arrow: BIT, UNION, an ENUM inside another type."""
+    """Whether values of a DuckDB type change on their way through Arrow: BIT, UNION, TIMETZ, an ENUM inside another type."""
     inner = type_text.partition("(")[2] if not type_text.startswith("ENUM") else ""
     nested_enum = "ENUM(" in inner or (type_text.startswith("ENUM") and type_text.endswith("]"))
-    return nested_enum or re.search(r"\bBIT\b|\bUNION\(", type_text) is not None
+    return (
+        nested_enum or re.search(r"\bBIT\b|\bUNION\(|\bTIME WITH TIME ZONE", type_text) is not None
+    )
 
 
 class Binder:

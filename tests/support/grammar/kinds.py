@@ -66,6 +66,10 @@ WILD = (
     Kind("DATE", "day", (date(1, 1, 1), date(9999, 12, 31), date(2026, 1, 1))),
     Kind("TIMESTAMP", "moment", (datetime(1, 1, 1), datetime(9999, 12, 31), START)),  # noqa: DTZ001
     Kind("TIMESTAMP_MS", "moment", (START, START + timedelta(milliseconds=1))),
+    Kind("TIMESTAMP_S", "moment", (START, START + timedelta(seconds=1))),
+    Kind("TIME_NS", "time", (time(0, 0), time(23, 59, 59, 999999), time(12, 0))),
+    Kind("DOUBLE[]", "nested", ([], [math.nan, None], [-math.inf, 0.5], [1e300])),
+    Kind("VARCHAR[]", "nested", ([], [""], ["a", None], ["it's", "日本"])),
     Kind("TIMESTAMP_NS", "moment", (START, START + timedelta(microseconds=1))),
     Kind("TIME", "time", (time(0, 0), time(23, 59, 59, 999999), time(12, 0))),
     Kind("INTERVAL", "interval", tuple(pa.MonthDayNano(m) for m in _MONTHS)),

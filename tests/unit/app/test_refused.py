@@ -13,6 +13,7 @@ SOURCE = "CREATE SOURCE s (i INT, k VARCHAR) WITH (connector = 'memory');"
     [
         ("SELECT rowid FROM s", "SM3053"),
         ("SELECT i::BIT AS b FROM s", "SM3052"),
+        ("SELECT ('12:00:00+0' || i)::TIMETZ AS t FROM s", "SM3052"),
         ("SELECT union_value(a := i) AS u FROM s", "SM3052"),
         ("SELECT k COLLATE NOCASE AS kk, count(*) AS n FROM s GROUP BY kk", "SM3054"),
         ("SELECT count(DISTINCT k COLLATE NOCASE) AS n FROM s", "SM3054"),
@@ -30,7 +31,7 @@ def test_what_would_be_wrong_is_refused_and_changes_nothing(select: str, code: s
 
 
 @pytest.mark.parametrize(
-    "kind", ["BIT", "UNION(a INT, b VARCHAR)", "ENUM('x', 'y')[]", "STRUCT(e ENUM('x'))"]
+    "kind", ["BIT", "TIMETZ", "UNION(a INT, b VARCHAR)", "ENUM('x', 'y')[]", "STRUCT(e ENUM('x'))"]
 )
 def test_columns_that_do_not_travel_through_arrow_are_refused(kind: str) -> None:
     with pytest.raises(LanguageError, match="does not travel"):
