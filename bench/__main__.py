@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("kafka_json", "enrich_window", "operators", "mysql_cdc", "latency")
+NAMES = ("kafka_json", "enrich_window", "operators", "sessions", "mysql_cdc", "latency")
 
 
 def main() -> None:

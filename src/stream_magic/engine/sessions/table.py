@@ -6,6 +6,7 @@ no row that touches them can be in time: the gap after they closed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -162,14 +163,16 @@ class SessionTable:
 
     def _numbers(self, names: Sequence[bytes]) -> Ints:
         """Of keys, in their order; new ones get theirs."""
-        found = [self._places.get(n, -1) for n in names]
-        added = [n for n, at in zip(names, found, strict=True) if at < 0]
+        unknown = itertools.repeat(-1)
+        found = np.fromiter(map(self._places.get, names, unknown), np.int64, len(names))
+        is_new = found < 0
+        added = [names[i] for i in np.flatnonzero(is_new).tolist()]
         first = self._keys.size
-        self._keys.add(len(added))
+        found[is_new] = self._keys.add(len(added))
         self._names += added
         self._places.update(zip(added, range(first, first + len(added)), strict=True))
         self._added += added
-        return np.array([self._places[n] for n in names] if added else found, np.int64)
+        return found
 
     def _of(self, keys: Ints) -> Ints:
         """Places of all sessions of these keys."""
