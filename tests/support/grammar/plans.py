@@ -26,6 +26,9 @@ from stream_magic.planner.nodes import (
     Partition,
     Plan,
     Read,
+    Remember,
+    SessionGroup,
+    Sessions,
     Union,
 )
 
@@ -90,8 +93,17 @@ def _of_node(node: Node) -> set[str]:
             return _of_join(node)
         case Partition():
             return _of_partition(node)
+        case Sessions(gives=gives):
+            return {f"node:sessions {gives}"}
+        case SessionGroup(group=group):
+            return {
+                f"{name} by session" if name.startswith("node:") else name
+                for name in _of_aggregate(group)
+            }
         case Aggregate():
             return _of_aggregate(node)
+        case Remember():
+            return {"node:remember"}
 
 
 def _of_compute(node: Compute) -> set[str]:
