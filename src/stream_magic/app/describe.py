@@ -15,6 +15,7 @@ from stream_magic.engine.program import Step
 from stream_magic.engine.worker import Engine
 from stream_magic.errors import LanguageError
 from stream_magic.language.catalog import Catalog
+from stream_magic.language.functions import macros
 from stream_magic.language.statements import Describe, Explain, Show
 from stream_magic.planner.explain import explain
 
@@ -142,9 +143,10 @@ def _functions() -> pa.Table:
     import duckdb
 
     with duckdb.connect() as con:
+        con.register("ours", _rows(("name", "kind"), [(n, "macro") for n in macros()]))
         return con.sql(
             "SELECT DISTINCT function_name AS name, function_type AS kind FROM duckdb_functions() "
-            "WHERE function_type IN ('scalar', 'aggregate', 'macro') ORDER BY 1"
+            "WHERE function_type IN ('scalar', 'aggregate', 'window', 'macro') UNION FROM ours ORDER BY 1"
         ).to_arrow_table()
 
 

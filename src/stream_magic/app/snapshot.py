@@ -12,7 +12,9 @@ from stream_magic.engine.worker import Engine
 from stream_magic.errors import ConfigError
 from stream_magic.language.binder import Binder, quote
 from stream_magic.language.catalog import Catalog, Relation
+from stream_magic.language.expansion import written_out
 from stream_magic.language.parser import parse_query
+from stream_magic.language.statements import Query
 from stream_magic.planner.references import find_references
 from stream_magic.planner.window_sql import as_sql
 
@@ -27,7 +29,11 @@ def snapshot(text: str, engine: Engine, catalog: Catalog, binder: Binder) -> Duc
         LanguageError: the text or a name is wrong.
         duckdb.Error: the query fails on its data.
     """
-    query = parse_query(text)
+    with written_out(parse_query(text)) as query:
+        return _run(query, engine, catalog, binder)
+
+
+def _run(query: Query, engine: Engine, catalog: Catalog, binder: Binder) -> DuckDBPyRelation:
     found = find_references(query, catalog, binder)
     wanted = dict(found.relations)
     with engine.between_epochs():

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from stream_magic.contracts.cache import Cache
     from stream_magic.contracts.chart import Chart
     from stream_magic.contracts.format import Format
+    from stream_magic.contracts.macro import Macro
     from stream_magic.contracts.source import Source
     from stream_magic.contracts.target import Target
 
-Group = Literal["sources", "targets", "formats", "caches", "charts", "views"]
+Group = Literal["sources", "targets", "formats", "caches", "charts", "views", "functions"]
 _WORD = {
     "sources": "source connector",
     "targets": "target connector",
@@ -24,6 +25,7 @@ _WORD = {
     "caches": "cache connector",
     "charts": "chart",
     "views": "view",
+    "functions": "family of functions",
 }
 
 
@@ -65,6 +67,10 @@ class Registry:
     def view(self, name: str) -> Callable[..., Any]:
         """A function that shows a feed: how a handle reaches the widgets without importing them."""
         found: Callable[..., Any] = self._find("views", name, None)
+        return found
+
+    def functions(self, family: str) -> tuple[Macro, ...]:
+        found: tuple[Macro, ...] = self._find("functions", family, None)
         return found
 
     def _find(self, group: Group, name: str, span: Span | None) -> Any:

@@ -44,8 +44,8 @@ _MARKED = (
 )
 
 
-# Read as any other function: sqlglot would warn that DuckDB's has another meaning than others' own.
-_PLAIN = frozenset({"SECRET", "APPROX_TOP_K"})
+# Read as any other function: sqlglot knows another of that name, or warns that DuckDB's has another meaning.
+_PLAIN = frozenset({"SECRET", "APPROX_TOP_K", "GAP_FILL"})
 
 
 class SelectError(ParseError):
@@ -88,6 +88,9 @@ class StreamSQL(DuckDB):
 
     class Parser(DuckDBParser):  # noqa: D106
         FUNCTIONS: ClassVar = {k: v for k, v in DuckDBParser.FUNCTIONS.items() if k not in _PLAIN}
+        FUNCTION_PARSERS: ClassVar = {
+            k: v for k, v in DuckDBParser.FUNCTION_PARSERS.items() if k not in _PLAIN
+        }
 
         def reset(self) -> None:
             super().reset()

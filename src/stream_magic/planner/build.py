@@ -1,6 +1,6 @@
 """A SELECT becomes an incremental plan: the planner's main flow.
 
-`build` lets DuckDB bind the query as it is written (names, types, errors with places), then reads it
+`build` writes the calls of macros out and lets DuckDB bind the query (names, types, errors with places), then reads it
 from the inside out into operations (`blocks.py`), applies the rewrites of `rules/`, and lowers what
 came out to the nodes that the engine runs (`lower.py`).
 """
@@ -15,6 +15,7 @@ from stream_magic.core.change import is_hidden
 from stream_magic.errors import LanguageError, PlanError
 from stream_magic.language.binder import Binder, Columns, explained
 from stream_magic.language.catalog import Catalog
+from stream_magic.language.expansion import written_out
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
 from stream_magic.planner.blocks import Blocks
@@ -39,7 +40,8 @@ def build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
         CellError: several of them.
     """
     try:
-        return _build(query, catalog, binder)
+        with written_out(query) as plain:
+            return _build(plain, catalog, binder)
     except duckdb.Error as e:
         raise PlanError(
             "SM3099", f"this query cannot be kept up to date yet: {explained(e)}",

@@ -157,7 +157,8 @@ class Lowering:
         return level
 
     def _map(self, op: Map, needed: set[str]) -> Level:
-        items = [(c, e) for c, e in op.items if c.name in needed or (op.checked is c)]
+        opened = {c.name for c, e in op.items if c.name not in needed and _opens(e)}
+        items = [(c, e) for c, e in op.items if c.name in needed | opened or op.checked is c]
         below = used([*(e for _, e in items), *op.where, *(j for j in op.joins)])
         below |= {op.checked.name} if op.checked is not None else set()
         if op.keeps:
@@ -188,7 +189,7 @@ class Lowering:
             level.hidden[WEIGHT] = exp.cast(exp.Literal.number(op.sign), "BIGINT")
         if op.rule:
             level.rules.append(op.rule)
-        return level
+        return self._nested(level, needed | opened) if opened else level
 
     def _nested(self, level: Level, needed: set[str]) -> Level:
         """The statement so far as the source of another."""
@@ -493,6 +494,11 @@ def _picked(level: Level, select: exp.Select, made: pa.Schema) -> tuple[str, ...
 
 def _is_trivial(e: exp.Expr) -> bool:
     return isinstance(e, exp.Column)
+
+
+def _opens(e: exp.Expr) -> bool:
+    """UNNEST in a SELECT list: it makes the rows, also where nobody reads its column."""
+    return e.find(exp.Explode, exp.Unnest) is not None
 
 
 def _with_places(sql: str, stem: str, count: int) -> str:
