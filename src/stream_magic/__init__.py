@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stream_magic.app.app import App
+    from stream_magic.app.functions import udf
     from stream_magic.errors import StreamMagicError
 
-__all__ = ["App", "StreamMagicError", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "App", "StreamMagicError", "load_ipython_extension", "udf", "unload_ipython_extension"
+]  # fmt: skip
 __version__ = "0.1.0"
 
 
@@ -31,6 +34,10 @@ def __getattr__(name: str) -> Any:
         from stream_magic.app.app import App
 
         return App
+    if name == "udf":
+        from stream_magic.app.functions import udf
+
+        return udf
     if name == "StreamMagicError":
         from stream_magic.errors import StreamMagicError
 

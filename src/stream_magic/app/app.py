@@ -78,7 +78,7 @@ class App:
         self.clock: Clock = clock or SystemClock()
         self.warnings: list[str] = []
         self._engine = Engine(name, self.clock)
-        self._binder = Binder()
+        self._binder = Binder(session().functions)
         self._catalog = Catalog()
         self._definitions: dict[str, Definition] = {}
         self._secrets = SecretStore()
@@ -263,14 +263,21 @@ class App:
             self._apply(self._drafted(statements))
             return self._show(statements[-1]) if statements else None
 
+    def redrafted(self, function: str) -> Callable[[], None]:
+        """Plans anew what calls a Python function; gives what makes it real."""
+        with self._one_cell:
+            draft = self._draft()
+            self._handlers.redefined(function, draft)
+        return lambda: self._apply(draft)
+
+    def _draft(self) -> Draft:
+        return Draft(
+            self._catalog.copy(), dict(self._definitions), self._secrets.copy(), dict(self._settings)
+        )  # fmt: skip
+
     def _drafted(self, statements: list[Statement]) -> Draft:
         """What the app would be after these statements."""
-        draft = Draft(
-            self._catalog.copy(),
-            dict(self._definitions),
-            self._secrets.copy(),
-            dict(self._settings),
-        )
+        draft = self._draft()
         errors: list[StreamMagicError] = []
         failed: set[str] = set()
         for i, statement in enumerate(statements):

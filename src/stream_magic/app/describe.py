@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from stream_magic.app.draft import Definition
 from stream_magic.app.secrets import SecretStore
+from stream_magic.app.session import session
 from stream_magic.contracts.options import Options, describe_options
 from stream_magic.contracts.registry import Group, registry
 from stream_magic.engine.dataflow import QueryNode, TargetNode
@@ -144,10 +145,13 @@ def _functions() -> pa.Table:
 
     with duckdb.connect() as con:
         con.register("ours", _rows(("name", "kind"), [(n, "macro") for n in macros()]))
-        return con.sql(
+        known = con.sql(
             "SELECT DISTINCT function_name AS name, function_type AS kind FROM duckdb_functions() "
             "WHERE function_type IN ('scalar', 'aggregate', 'window', 'macro') UNION FROM ours ORDER BY 1"
         ).to_arrow_table()
+    kinds = {f.name: "aggregate" if f.is_aggregate else "scalar" for f in session().functions}
+    own = _rows(("name", "kind"), [(n, f"python {k}") for n, k in sorted(kinds.items())])
+    return pa.concat_tables([own, known.cast(own.schema)])
 
 
 def _promise(guarantee: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sqlglot import exp
+
 from stream_magic.app.secrets import SecretStore
 from stream_magic.engine.dataflow import RunningNode
 from stream_magic.language.catalog import ERRORS_SCHEMA, Catalog, Relation
@@ -24,6 +26,14 @@ class Definition:
     fingerprint: str
     relation: Relation
     address: str = ""  # of a target: a source that reads it borrows its schema
+
+    def calls(self, function: str) -> bool:
+        """It is a query that calls this function."""
+        query = getattr(self.statement, "query", None)
+        if query is None:
+            return False
+        names = (str(c.this).lower() for c in query.ast.find_all(exp.Anonymous))
+        return function.lower() in names
 
 
 @dataclass

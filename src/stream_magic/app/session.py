@@ -1,4 +1,4 @@
-"""The apps of this process by name. The one place that knows them all.
+"""The apps of this process by name, and the Python functions that they share. The one place that knows them all.
 
 `App(name)` makes itself known here; a magic speaks to the newest app of a name.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import threading
 from typing import TYPE_CHECKING
+
+from stream_magic.contracts.function import Function, Functions
 
 if TYPE_CHECKING:
     from stream_magic.app.app import App
@@ -21,12 +23,31 @@ class Session:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._apps: list[App] = []
+        self.functions = Functions()
         atexit.register(self._at_exit)
 
     def add(self, app: App) -> None:
         with self._lock:
             self._apps = [a for a in self._apps if a.name != app.name or a.is_started]
             self._apps.append(app)
+
+    def define(self, function: Function) -> None:
+        """Makes a Python function known to all apps; what uses the one that it replaces is planned anew.
+
+        Raises:
+            StreamMagicError: something that uses it does not work with it; then nothing has changed.
+        """
+        known = self.functions.get(function.name)
+        if known is not None and known.is_same(function):
+            return
+        self.functions.put(function.name, function)
+        try:
+            changes = [app.redrafted(function.name) for app in self.apps()]
+        except BaseException:
+            self.functions.put(function.name, known)
+            raise
+        for change in changes:
+            change()
 
     def forget(self, app: App) -> None:
         """A closed app answers no more."""

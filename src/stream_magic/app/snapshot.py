@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
+from sqlglot import exp
 
 from stream_magic.engine.dataflow import CacheNode
 from stream_magic.engine.worker import Engine
@@ -14,6 +15,7 @@ from stream_magic.language.binder import Binder, quote
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.expansion import written_out
 from stream_magic.language.parser import parse_query
+from stream_magic.language.python import install
 from stream_magic.language.statements import Query
 from stream_magic.planner.references import find_references
 from stream_magic.planner.window_sql import as_sql
@@ -40,6 +42,10 @@ def _run(query: Query, engine: Engine, catalog: Catalog, binder: Binder) -> Duck
         rows = {i: _rows(r, engine) for i, r in wanted.items()}
     binder.bind(found.body, found.empty_tables(), query.span)
     con = duckdb.connect()
+    for name in {str(c.this).lower() for c in query.ast.find_all(exp.Anonymous)}:
+        function = binder.functions.get(name)
+        if function is not None:
+            install(con, function)
     for number, (relation_id, relation) in enumerate(wanted.items()):
         con.register(f"_sm_{number}", rows[relation_id])
         con.execute(

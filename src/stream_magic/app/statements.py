@@ -129,6 +129,13 @@ class Handlers:
             )
         draft.settings[name] = str(read_retention(str(s.value.value), s.value.span))
 
+    def redefined(self, function: str, draft: Draft) -> None:
+        """A Python function has changed: what calls it is planned again, and what reads that."""
+        for known in list(draft.definitions.values()):
+            if known.calls(function):
+                self._rebuild(known, function, draft)
+                self._rebuild_readers(known.relation.id, draft, set())
+
     # --- nodes ---------------------------------------------------------------------------------------
 
     def _put(self, s: Create, fingerprint: str, draft: Draft, *, is_rebuilt: bool) -> None:
@@ -163,16 +170,19 @@ class Handlers:
             if relation.id in restated:
                 draft.rebuilt.add(relation.id)  # its own statement comes, and must not be skipped
                 continue
-            try:
-                self._put(reader.statement, reader.fingerprint, draft, is_rebuilt=True)
-            except StreamMagicError as e:
-                first = e.errors[0] if isinstance(e, CellError) else e
-                first.message = (
-                    f"with this change of {name}, {relation.name} does not work any more: "
-                    f"{first.message}"
-                )
-                raise first from None
+            self._rebuild(reader, name, draft)
             self._rebuild_readers(relation.id, draft, restated)
+
+    def _rebuild(self, known: Definition, changed: str, draft: Draft) -> None:
+        try:
+            self._put(known.statement, known.fingerprint, draft, is_rebuilt=True)
+        except StreamMagicError as e:
+            first = e.errors[0] if isinstance(e, CellError) else e
+            first.message = (
+                f"with this change of {changed}, {known.relation.name} does not work any more: "
+                f"{first.message}"
+            )
+            raise first from None
 
     def _refuse_circle(self, relation: Relation, draft: Draft, s: Create) -> None:
         todo, seen = [i.lower().removeprefix("errors.") for i in relation.inputs], set()

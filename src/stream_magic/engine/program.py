@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from stream_magic.core.change import LATE_BY
 from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperator
+from stream_magic.engine.operators.apply import ApplyOperator
 from stream_magic.engine.operators.base import Flow, Operator, Turn
 from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.operators.constant import ConstantOperator
@@ -23,6 +24,7 @@ from stream_magic.engine.operators.union import UnionOperator
 from stream_magic.engine.state import Database
 from stream_magic.planner.nodes import (
     Aggregate,
+    Apply,
     Compute,
     Constant,
     Join,
@@ -133,6 +135,8 @@ def _operator(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Op
             return JoinOperator(node, inputs, database)
         case Partition():
             return PartitionOperator(node, inputs, database)
+        case Apply():
+            return ApplyOperator(node)
         case Remember():
             return RememberOperator(node, inputs[0], database, Program(node.inner, database))
         case Sessions(gives="numbers"):

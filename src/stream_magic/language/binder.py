@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from stream_magic.contracts.function import Function, Functions
 from stream_magic.errors import LanguageError, Span
+from stream_magic.language.python import declare, remove
 
 INPUT = "_in"  # the name under which an operator reads its input
 
@@ -94,7 +96,10 @@ def lost_in_arrow(type_text: str) -> bool:
 class Binder:
     """Asks an empty DuckDB. Safe to use from several threads, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, functions: Functions | None = None) -> None:
+        self.functions = functions or Functions()
+        self._declared: dict[str, Function] = {}
+        self._version = 0
         self._con = duckdb.connect()
         self._con.execute("SET errors_as_json = true")
         self._lock = threading.RLock()
@@ -192,6 +197,10 @@ class Binder:
         """Names of scalar functions that may answer differently each time, lower case."""
         return self._function_names("function_type = 'scalar' AND stability = 'VOLATILE'")
 
+    def function_names(self) -> frozenset[str]:
+        """Names of all of DuckDB's functions, lower case."""
+        return self._function_names("true")
+
     def _function_names(self, condition: str) -> frozenset[str]:
         """Asked once: listing all functions takes as long as planning a query."""
         with self._lock:
@@ -205,6 +214,7 @@ class Binder:
     @contextmanager
     def _tables(self, tables: list[EmptyTable]) -> Iterator[None]:
         with self._lock:
+            self._declare()
             self._con.execute("BEGIN")
             try:
                 for table in tables:
@@ -214,6 +224,21 @@ class Binder:
                 yield
             finally:
                 self._con.execute("ROLLBACK")
+
+    def _declare(self) -> None:
+        """Python functions as they are now."""
+        version = self.functions.version
+        if self._version == version:
+            return
+        known = {f.name: f for f in self.functions}
+        for name, old in list(self._declared.items()):
+            if known.get(name) is not old:
+                remove(self._con, self._declared.pop(name))
+        for name, function in known.items():
+            if name not in self._declared:
+                declare(self._con, function)
+                self._declared[name] = function
+        self._version = version
 
     def _columns(self, sql: str) -> Columns:
         result = self._con.sql(sql)
@@ -241,18 +266,46 @@ class Binder:
             return LanguageError("SM2005", f"there is no function '{name}'", hint=hint, span=place)
         if info.get("error_subtype") == "NO_MATCHING_FUNCTION":
             return _no_such_call(info, place)
+        if message.startswith("Macro "):
+            return _no_such_aggregate(message, place)
+        if " is a Macro Function. " in message:
+            return _no_clauses(message, span)
         first, _, rest = message.partition("\n")
         return LanguageError("SM2001", first, hint=rest.strip() or None, span=place)
 
 
 def _no_such_call(info: dict[str, object], span: Span) -> LanguageError:
     """The function exists, but not for these types."""
-    takes = dict.fromkeys(re.findall(r"\(([^()]*)\) ->", str(info.get("candidates", ""))))
+    takes = dict.fromkeys(
+        re.findall(r"\(((?:[^()]|\([^()]*\))*)\) ->", str(info.get("candidates", "")))
+    )
     shown = ["(" + re.sub(r'"?\w+"? (?=[A-Z])|, /', "", t) + ")" for t in takes][:4]
     more = " ..." if len(takes) > 4 else ""
     hint = f"{info.get('name')} takes {', '.join(shown)}{more}; cast what you give it: CAST(x AS DOUBLE)"
     call = str(info.get("call", "")).replace("_LITERAL", "")
     return LanguageError("SM2006", f"there is no {call}", hint=hint, span=span)
+
+
+def _no_such_aggregate(message: str, span: Span) -> LanguageError:
+    """A Python aggregate, which DuckDB knows as a macro."""
+    taken = re.search(r"(\w+)\((.*)\)\s*$", message)
+    takes = re.sub(r'"?\w+"? (?=[A-Z])', "", taken[2]) if taken else ""
+    name = taken[1] if taken else span.fragment
+    return LanguageError(
+        "SM2006", f"{name} does not take these arguments", hint=f"{name} takes ({takes})", span=span
+    )
+
+
+def _no_clauses(message: str, span: Span) -> LanguageError:
+    """A Python aggregate with DISTINCT, FILTER or ORDER BY."""
+    name = message.split('"')[1]
+    found = re.search(rf"\b{re.escape(name)}\b", span.text[span.start : span.end], re.IGNORECASE)
+    start = span.start + found.start() if found else span.start
+    return LanguageError(
+        "SM2008", f"{name} is a Python aggregate: it takes no DISTINCT, FILTER or ORDER BY",
+        hint=f"it skips NULLs: {name}(CASE WHEN condition THEN x END)",
+        span=Span(span.text, start, start + len(name) if found else span.end),
+    )  # fmt: skip
 
 
 def _place(span: Span, info: dict[str, object]) -> Span:

@@ -20,8 +20,10 @@ from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
 from stream_magic.planner.blocks import Blocks
 from stream_magic.planner.bounds import bound_join
+from stream_magic.planner.calls import Calls
 from stream_magic.planner.context import Context, Result
-from stream_magic.planner.logical import Group, Map, Op, Product, Remembered, Scan, walk
+from stream_magic.planner.folds import with_folds
+from stream_magic.planner.logical import Called, Group, Map, Op, Product, Remembered, Scan, walk
 from stream_magic.planner.lower import Lowering
 from stream_magic.planner.nodes import Compute, Plan
 from stream_magic.planner.references import find_references
@@ -59,11 +61,13 @@ def _build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
     _check_names(ctx, bound)
     if not any(r.kind != "cache" for r in found.relations.values()):
         _refuse_streamless(ctx)
-    result = Blocks(ctx).query(query.ast, {}, emit=query.emit or "changes")
+    result = Blocks(ctx).query(
+        with_folds(query.ast, binder.functions), {}, emit=query.emit or "changes"
+    )
     for op in walk(result.op):
         if isinstance(op, Product):
             bound_join(ctx, op)
-    result.op = Memory(ctx).of(result.op)
+    result.op = Calls(ctx).of(Memory(ctx).of(result.op))
     group_sessions(ctx, result.op)
     _check_emit(ctx, result.op)
     root = Lowering(ctx).plan(result.op, result.columns, bound.names)
@@ -133,7 +137,7 @@ def _check_emit(ctx: Context, op: Op) -> None:
     if ctx.query.emit != "close":
         return
     at = op
-    while isinstance(at, Map | Remembered):
+    while isinstance(at, Map | Called | Remembered):
         at = at.input
     if isinstance(at, Group) and at.emit == "close":
         return

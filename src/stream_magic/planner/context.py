@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import duckdb
 from sqlglot import exp
 
+from stream_magic.contracts.function import Function
 from stream_magic.errors import PlanError, Span
 from stream_magic.language.binder import Binder, Columns, EmptyTable, explained, typed_columns
 from stream_magic.language.catalog import Catalog
+from stream_magic.language.python import called, sql_name
 from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
-from stream_magic.planner.aggregates import AggregateFinder
+from stream_magic.planner.aggregates import AggregateFinder, function_name
 from stream_magic.planner.clock import CLOCK_TABLE, with_clock
 from stream_magic.planner.logical import Column, Names, Op
 from stream_magic.planner.references import References
@@ -70,7 +72,9 @@ class Context:
 
     def __post_init__(self) -> None:
         self.finder = AggregateFinder(self.binder.aggregate_names())
-        self.volatile = VolatileFinder(self.binder.volatile_names())
+        self.functions = self.binder.functions
+        python = frozenset(sql_name(f) for f in self.functions)
+        self.volatile = VolatileFinder(self.binder.volatile_names() | python)
 
     @property
     def text(self) -> str:
@@ -87,11 +91,25 @@ class Context:
         return node.find(exp.Column) is not None or self.volatile.is_drawn(node)
 
     def drawn_here(self, name: str, node: exp.Expr | None = None) -> PlanError:
-        """The refusal of a volatile function where rows are computed again."""
+        """The refusal of a volatile or Python function where rows are computed again."""
+        is_python = self.called(name) is not None
+        why = "is called once for each row" if is_python else "answers differently each time"
+        hint = f"WITH q AS (SELECT *, {name}({'...' if is_python else ''}) AS v FROM s)"
         return self.refuse(
-            "SM3050", f"{name}() answers differently each time, and here rows are computed again",
-            f"draw it before, as a column: WITH q AS (SELECT *, {name}() AS v FROM s)", node,
+            "SM3050", f"{name}() {why}, and here rows are computed again",
+            f"compute it before, as a column: {hint}", node,
         )  # fmt: skip
+
+    def called(self, name: str) -> Function | None:
+        """The Python function that a call in the plan means."""
+        return called(self.functions, name)
+
+    def is_settled(self, node: exp.Expr) -> bool:
+        """Computed again it gives the same: nothing in it is drawn, but by functions that say they are deterministic."""
+        names = (function_name(c) for c in self.volatile.find(node) if isinstance(c, exp.Func))
+        functions = [self.called(n) for n in names]
+        is_word = any(isinstance(c, exp.Column) for c in self.volatile.find(node))
+        return not is_word and all(f is not None and f.is_deterministic for f in functions)
 
     def unsupported(self, clause: str, node: exp.Expr, hint: str = "") -> PlanError:
         """The refusal of a clause, by sqlglot's name for it."""

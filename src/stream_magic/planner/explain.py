@@ -7,6 +7,7 @@ from collections.abc import Callable
 from stream_magic.core.change import LATE_BY, WEIGHT
 from stream_magic.planner.nodes import (
     Aggregate,
+    Apply,
     Compute,
     Constant,
     Join,
@@ -65,8 +66,10 @@ def _title(node: Node) -> str:
             return "rows of the query itself"
         case Compute():
             return f"compute {_compute(node)}"
+        case Apply():
+            return f"call {', '.join(dict.fromkeys(c.function.name for c in node.calls))}"
         case Remember():
-            return f"remember what each row found: {_compute(node.inner)}"
+            return f"remember what each row found: {_inner(node.inner)}"
         case Union():
             return f"union of {len(node.parts)}"
         case Join():
@@ -79,6 +82,15 @@ def _title(node: Node) -> str:
             return f"{_title(group)} by session"
         case Aggregate():
             return f"group {', '.join(c.shown for c in node.calls) or 'distinct groups'}"
+
+
+def _inner(node: Node) -> str:
+    """What is done inside a `Remember`, the last step first."""
+    titles = [_title(node).removeprefix("compute ")]
+    while not isinstance(node, Read):
+        node = node.inputs[0]
+        titles += [_title(node)] if isinstance(node, Apply) else []
+    return ", ".join(titles)
 
 
 def _compute(node: Compute) -> str:
@@ -113,7 +125,7 @@ def _kind(node: Node) -> str:
 
 def _rule(node: Node) -> list[str]:
     match node:
-        case Compute() | Union():
+        case Compute() | Apply() | Union():
             return ["linear"]
         case Remember():
             return ["each row computed once, and taken back as it was"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from stream_magic.contracts.function import Function
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
@@ -138,6 +139,34 @@ class Map(Op):
             columns, op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
             input=op, items=list(items), keeps=keeps, **more,
         )  # fmt: skip
+
+
+@dataclass(eq=False)
+class Calling:
+    """One call of a Python function.
+
+    Attributes:
+        column: what it gives.
+        arguments: columns of the input, with the types that the function takes.
+        when: a column that is true for the rows that need it; None is all rows.
+    """
+
+    column: Column
+    function: Function
+    arguments: list[Column]
+    when: Column | None = None
+
+    @property
+    def reads(self) -> list[Column]:
+        return [*self.arguments, *([self.when] if self.when is not None else [])]
+
+
+@dataclass(eq=False)
+class Called(Op):
+    """The input, and beside each row what Python functions gave for it."""
+
+    input: Op = field(kw_only=True)
+    calls: list[Calling] = field(kw_only=True)
 
 
 @dataclass(eq=False)
@@ -297,7 +326,7 @@ class Parted(Op):
 
 def inputs_of(op: Op) -> list[Op]:
     match op:
-        case Map() | Group() | Remembered() | Sessioned():
+        case Map() | Group() | Called() | Remembered() | Sessioned():
             return [op.input]
         case Product():
             return [leg.op for leg in op.legs]
@@ -311,7 +340,7 @@ def inputs_of(op: Op) -> list[Op]:
 def with_inputs(op: Op, change: Callable[[Op], Op]) -> Op:
     """A copy over changed inputs; the operation itself if it has none."""
     match op:
-        case Map() | Group() | Remembered() | Sessioned():
+        case Map() | Group() | Called() | Remembered() | Sessioned():
             return replace(op, input=change(op.input))
         case Product():
             return replace(op, legs=[replace(leg, op=change(leg.op)) for leg in op.legs])
@@ -346,6 +375,8 @@ def used(expressions: Iterable[exp.Expr]) -> set[str]:
 
 def names_read(op: Op) -> set[str]:
     """Names of the columns that a linear operation reads of its input."""
+    if isinstance(op, Called):
+        return {c.name for call in op.calls for c in call.reads}
     if not isinstance(op, Map):
         return set()
     checked = {op.checked.name} if op.checked is not None else set()

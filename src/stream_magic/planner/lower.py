@@ -26,6 +26,7 @@ from stream_magic.planner.context import Context
 from stream_magic.planner.guard import probe_sql
 from stream_magic.planner.level import Level
 from stream_magic.planner.logical import (
+    Called,
     Column,
     Fresh,
     Given,
@@ -52,6 +53,7 @@ from stream_magic.planner.nodes import (
     SESSION,
     WINDOW_END,
     Aggregate,
+    Apply,
     Bounds,
     Call,
     Compute,
@@ -60,6 +62,7 @@ from stream_magic.planner.nodes import (
     Node,
     Part,
     Partition,
+    PythonCall,
     Read,
     Remember,
     SessionGroup,
@@ -128,6 +131,8 @@ class Lowering:
                 return self._product(op, needed)
             case Group():
                 return self._group(op)
+            case Called():
+                return self._called(op, needed)
             case Remembered():
                 return self._remembered(op, needed)
             case Stack():
@@ -262,6 +267,28 @@ class Lowering:
             [*(f.with_name(c.name) for f, c in zip(bound.schema, columns, strict=True)), SEQ_FIELD]
         )
         return Constant(select.sql("duckdb"), schema, bound.types), list(columns)
+
+    def _called(self, op: Called, needed: set[str]) -> tuple[Node, list[Column]]:
+        calls = [c for c in op.calls if c.column.name in needed]
+        kept = [c for c in op.input.columns if c.name in needed]
+        read = list(dict.fromkeys([*kept, *(r for c in calls for r in c.reads)]))
+        read = read or op.input.columns[:1]
+        before = self._sealed(op.input, read)
+        if not calls:
+            return before, read
+        kinds = dict(zip(before.visible, before.types, strict=True))
+        made = [pa.field(c.column.name, c.function.arrow) for c in calls]
+        hidden = [f for f in before.schema if is_hidden(f.name) and f.name != WINDOW_END]
+        shown = [before.schema.field(c.name) for c in kept]
+        listed = tuple(
+            PythonCall(c.column.name, c.function, tuple(a.name for a in c.arguments), c.when.name if c.when else "")
+            for c in calls
+        )  # fmt: skip
+        applied = Apply(
+            before, listed, pa.schema([*shown, *made, *hidden]),
+            (*(kinds[c.name] for c in kept), *(c.function.returns for c in calls)), {c.name: c.label for c in read},
+        )  # fmt: skip
+        return applied, [*kept, *(c.column for c in calls)]
 
     def _remembered(self, op: Remembered, needed: set[str]) -> tuple[Node, list[Column]]:
         asked = needed | {n for at in walk(op.inner) for n in names_read(at)}

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 
 from stream_magic.contracts.feed import FeedMode
+from stream_magic.contracts.function import Function
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
@@ -116,6 +117,53 @@ class Compute:
     @property
     def inputs(self) -> tuple[Node, ...]:
         return (self.input,)
+
+
+@dataclass(frozen=True)
+class PythonCall:
+    """One call of a Python function.
+
+    Attributes:
+        name: of the column that it gives.
+        arguments: names of columns of the input.
+        when: name of a column that is true for the rows that need it; '' is all rows.
+    """
+
+    name: str
+    function: Function
+    arguments: tuple[str, ...]
+    when: str
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Python functions, called once for each row.
+
+    Attributes:
+        input: gives the arguments.
+        calls: what is called; none reads what another gives.
+        schema: columns of the input that are kept, what the calls gave, then the engine's.
+        types: DuckDB types of the visible columns.
+        labels: what users call the input's columns.
+    """
+
+    input: Compute
+    calls: tuple[PythonCall, ...]
+    schema: pa.Schema
+    types: tuple[str, ...]
+    labels: dict[str, str]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
+
+    @property
+    def is_over_rows(self) -> bool:
+        """Its rows are a stream's own, one for one: their numbers of arrival tell them apart."""
+        node: Node = self.input
+        while isinstance(node, Compute | Apply):
+            node = node.input
+        return isinstance(node, Read) and not node.relation.is_changelog
 
 
 @dataclass(frozen=True)
@@ -419,6 +467,7 @@ Node: TypeAlias = (
     Read
     | Constant
     | Compute
+    | Apply
     | Remember
     | Union
     | Join

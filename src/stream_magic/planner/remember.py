@@ -36,7 +36,7 @@ class Memory:
 
     def _draws(self, op: Map) -> bool:
         expressions: list[exp.Expr] = [*(e for _, e in op.items), *op.where, *op.joins]
-        return any(any(self._ctx.volatile.find(e)) for e in expressions)
+        return not all(self._ctx.is_settled(e) for e in expressions)
 
 
 def remembered(op: Map) -> Remembered:

@@ -14,6 +14,7 @@ from stream_magic.language.catalog import Relation
 from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
+    Apply,
     Compute,
     Constant,
     Join,
@@ -50,7 +51,7 @@ class StateBound:
 
 def state_bound(node: Node) -> StateBound:
     match node:
-        case Read() | Constant() | Compute() | Union():
+        case Read() | Constant() | Compute() | Apply() | Union():
             return StateBound("no state")
         case Remember():
             return StateBound(_AS_INPUT)
