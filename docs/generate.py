@@ -1,6 +1,6 @@
-"""Writes the pages of docs/reference from the code: connectors and their options, error codes.
+"""Writes docs/reference from the code (connectors and their options, error codes), and what docs/language takes from it.
 
-`make docs` runs it; `tests/house/test_docs.py` fails while a page is old.
+`make docs` runs it; `tests/house/test_docs.py` and `tests/golden/test_reference.py` fail while a page is old.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import reference
+
 from stream_magic.contracts.options import describe_options
 from stream_magic.contracts.registry import Group, registry
+from stream_magic.language.functions import macros
 
+_MARK, _END = "<!-- made of the code: macros -->", "<!-- end -->"
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
 _TITLES: dict[Group, str] = {
@@ -74,10 +78,7 @@ def _cell(text: str) -> str:
 
 def errors() -> str:
     """Every code in the source with its sentence; what stands in braces is filled in."""
-    found: dict[str, set[str]] = {}
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        for code, message in _messages(ast.parse(path.read_text(encoding="utf-8"))):
-            found.setdefault(code, set()).add(message)
+    found = _found()
     lines = [
         "# Error codes",
         "",
@@ -93,6 +94,15 @@ def errors() -> str:
             ]
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _found() -> dict[str, set[str]]:
+    """The sentences of each code."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for code, message in _messages(ast.parse(path.read_text(encoding="utf-8"))):
+            found.setdefault(code, set()).add(message)
+    return found
 
 
 def _messages(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -124,6 +134,50 @@ def _text(node: ast.expr) -> str:
     return ""
 
 
+def refused() -> str:
+    """Every code of what has no rule, with the cells of tests/golden that meet it."""
+    cells = _refused_cells()
+    lines = [
+        "# What is refused", "",
+        "What has no incremental rule is refused when the cell runs, never run wrongly. Each code with examples and the whole text that",
+        "their author reads: what to write instead is the hint. Written from tests/golden by `make docs`.", "",
+    ]  # fmt: skip
+    for code, messages in sorted(_found().items()):
+        if code[2] != "3":
+            continue
+        lines += [f"## {code}", ""]
+        if code not in cells:
+            lines += [f"{' / '.join(sorted(m for m in messages if m))}", ""]
+        for cell, error in cells.get(code, [])[:3]:
+            lines += ["```sql refused", *cell, "```", "", "```text", *error, "```", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _refused_cells() -> dict[str, list[tuple[list[str], list[str]]]]:
+    """For each code: cells and what is said of them, from the golden files."""
+    found: dict[str, list[tuple[list[str], list[str]]]] = {}
+    for path in sorted((ROOT / "tests" / "golden" / "bind").glob("*.txt")):
+        text = path.read_text(encoding="utf-8").partition("\ncell\n")[2]
+        for part in text.split("\ncell\n"):
+            cell, _, error = part.rstrip("\n").partition("\nerror\n")
+            found.setdefault(error[:6], []).append((cell.split("\n"), error.split("\n")))
+    return found
+
+
+def macro_table() -> str:
+    """Every macro with its meaning."""
+    lines = []
+    for macro in (m for family in macros().values() for m in family):
+        lines += [f"`{macro.usage}` is {macro.doc}:", "", "```sql meaning", macro.sql, "```", ""]
+    return "\n".join(lines)
+
+
+def with_macros(page: str) -> str:
+    """The page with the table between its marks."""
+    before, opening, rest = page.partition(_MARK)
+    return before + opening + "\n\n" + macro_table() + "\n" + _END + rest.partition(_END)[2]
+
+
 PAGE_TEXTS = {"connectors.md": connectors, "errors.md": errors}
 
 
@@ -131,6 +185,11 @@ def main() -> int:
     PAGES.mkdir(exist_ok=True)
     for name, text in PAGE_TEXTS.items():
         (PAGES / name).write_text(text(), encoding="utf-8")
+    (reference.FOLDER / "refused.md").write_text(refused(), encoding="utf-8")
+    series = reference.FOLDER / "series.md"
+    series.write_text(with_macros(series.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, page in reference.written().items():
+        path.write_text(page, encoding="utf-8")
     return 0
 
 

@@ -14,7 +14,7 @@ from stream_magic.language import statements
 ROOT = Path(__file__).parents[2]
 
 
-def _generator() -> ModuleType:
+def generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
@@ -26,7 +26,7 @@ def _generator() -> ModuleType:
 @pytest.mark.parametrize("page", ["connectors.md", "errors.md"])
 def test_the_reference_is_that_of_the_code(page: str) -> None:
     written = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
-    assert written == _generator().PAGE_TEXTS[page](), "run `make docs`"
+    assert written == generator().PAGE_TEXTS[page](), "run `make docs`"
 
 
 def test_the_language_page_names_every_statement() -> None:

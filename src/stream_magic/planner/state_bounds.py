@@ -107,6 +107,8 @@ def _join_bound(node: Join, streams: list[Relation]) -> str:
     if others:
         names = _listed([r for s in others for r in _reads(s.input)])
         return f"look up a cache in place of {names}, or read latest({streams[0].name}, key)"
+    if not all(_reads(s.input) for s in node.sides):
+        return "put the VALUES into a cache, or write them as CASE"
     if len(node.sides) > 2:
         return "join two streams at a time, with a time bound between them"
     a, b = (_first(side) for side in node.sides)
