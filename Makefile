@@ -51,7 +51,7 @@ bench: $(STAMP)  ## ratios against a reference in the same run
 	$(BIN)/python -m bench
 
 docs: $(STAMP)  ## write docs/reference from the code
-	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/generate.py --examples
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .services

@@ -1,6 +1,6 @@
 """Writes docs/reference from the code (connectors and their options, error codes), and what docs/language takes from it.
 
-`make docs` runs it; `tests/house/test_docs.py` and `tests/golden/test_reference.py` fail while a page is old.
+`make docs` runs it; with `--examples` it runs those of docs/language and writes their results. `tests/house/test_docs.py` and `tests/golden/test_reference.py` fail while a page is old.
 """
 
 from __future__ import annotations
@@ -181,17 +181,18 @@ def with_macros(page: str) -> str:
 PAGE_TEXTS = {"connectors.md": connectors, "errors.md": errors}
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     PAGES.mkdir(exist_ok=True)
     for name, text in PAGE_TEXTS.items():
         (PAGES / name).write_text(text(), encoding="utf-8")
     (reference.FOLDER / "refused.md").write_text(refused(), encoding="utf-8")
     series = reference.FOLDER / "series.md"
     series.write_text(with_macros(series.read_text(encoding="utf-8")), encoding="utf-8")
-    for path, page in reference.written().items():
-        path.write_text(page, encoding="utf-8")
+    if "--examples" in arguments:
+        for path, page in reference.written().items():
+            path.write_text(page, encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
