@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from stream_magic.app.app import App
+from stream_magic.cli.notebook import Cell, Notebook
 from stream_magic.cli.text import status_text
 from stream_magic.errors import ConfigError
 
 _LOOK_S = 0.2
 _PRINT_S = 5.0
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """A cell of statements, or a query with a name."""
-
-    text: str
-    app: str
-    query: str = ""
 
 
 def run_file(path: Path, seconds: float | None, *, is_quiet: bool) -> int:
@@ -93,37 +82,23 @@ def _has_ended(app: App) -> bool:
     return all(s["state"] in ("complete", "failed") for s in sources)
 
 
-def _cells(path: Path) -> list[_Cell]:
+def _cells(path: Path) -> Iterator[Cell]:
     if not path.is_file():
         raise ConfigError(
             "SM7050", f"there is no file {path}", hint="give the path of a .sql file or a notebook"
         )
     if path.suffix == ".sql":
-        return [_Cell(path.read_text(encoding="utf-8"), path.stem)]
-    if path.suffix == ".ipynb":
-        return _notebook_cells(path)
-    raise ConfigError(
-        "SM7051", f"{path.name} is neither .sql nor .ipynb", hint="give a .sql file or a notebook"
-    )
-
-
-def _notebook_cells(path: Path) -> list[_Cell]:
-    """The `%%stream` and `%%cq` cells; other cells are the notebook's own business."""
-    found: list[_Cell] = []
-    app = "main"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    for number, cell in enumerate(cells):
-        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-        head, _, body = source.lstrip().partition("\n")
-        words = shlex.split(head) if head.startswith("%%") else []
-        if cell["cell_type"] != "code" or not words or words[0] not in ("%%stream", "%%cq"):
-            continue
-        if words[0] == "%%stream":
-            app = words[1] if len(words) > 1 else app
-            found.append(_Cell(body, app))
-        elif "--once" not in words:
-            name = words[1] if len(words) > 1 and not words[1].startswith("-") else f"cq_{number}"
-            found.append(_Cell(body, app, name))
-    if not found:
+        yield Cell(path.read_text(encoding="utf-8"), path.stem)
+        return
+    if path.suffix != ".ipynb":
+        raise ConfigError(
+            "SM7051",
+            f"{path.name} is neither .sql nor .ipynb",
+            hint="give a .sql file or a notebook",
+        )
+    has_any = False
+    for cell in Notebook(path).cells():
+        has_any = True
+        yield cell
+    if not has_any:
         print(f"{path.name} has no %%stream or %%cq cell", file=sys.stderr)
-    return found

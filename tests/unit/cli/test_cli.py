@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream_magic.cli.main import main
+from support.python_functions import _functions  # noqa: F401
 
 PIPELINE = """
 CREATE SOURCE orders WITH (connector = 'generator', rows = 500, start = '2026-01-01 00:00:00');
@@ -49,18 +50,39 @@ def test_run_takes_the_stream_and_cq_cells_of_a_notebook(
         ),
         ("code", "%%cq --once\nSELECT 1 AS x FROM paid"),
     ]
-    notebook = {
-        "cells": [
-            {"cell_type": kind, "source": text.splitlines(keepends=True)} for kind, text in cells
-        ]
-    }
-    path = tmp_path / "shop.ipynb"
-    path.write_text(json.dumps(notebook))
-    assert main(["run", str(path)]) == 0
+    assert main(["run", str(written(tmp_path, cells))]) == 0
     said = capsys.readouterr().out
     assert "not run" not in said
     assert "total" in said
     assert len(csv_rows(tmp_path / "out")) > 10
+
+
+@pytest.mark.usefixtures("_functions")
+def test_run_defines_the_python_functions_of_a_notebook(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define = "@stream_magic.udf(deterministic=True)\ndef rooted(x: float) -> float:\n    return math.sqrt(x)"
+    query = "AS SELECT rooted(after.order_id) AS root FROM orders WHERE after IS NOT NULL"
+    cells = [
+        ("code", "import math\nimport stream_magic\nprint('not run')"),
+        ("code", define),
+        ("code", "%%stream shop\n" + PIPELINE.format(out=tmp_path / "out")),
+        ("code", (f"%%stream\nCREATE STREAM roots {query};\nCREATE TARGET r FROM roots "
+         f"WITH (connector = 'file', path = '{tmp_path / 'roots'}') FORMAT csv")),
+    ]  # fmt: skip
+    assert main(["run", str(written(tmp_path, cells))]) == 0
+    assert "not run" not in capsys.readouterr().out
+    roots = [float(row["root"]) for row in csv_rows(tmp_path / "roots")]
+    assert 1.0 in roots
+    assert pytest.approx(2**0.5) in roots
+
+
+def written(folder: Path, cells: list[tuple[str, str]]) -> Path:
+    """A notebook of these cells."""
+    listed = [{"cell_type": kind, "source": text.splitlines(keepends=True)} for kind, text in cells]
+    path = folder / "shop.ipynb"
+    path.write_text(json.dumps({"cells": listed}))
+    return path
 
 
 def test_run_says_what_is_wrong_and_fails(
