@@ -20,12 +20,14 @@ from stream_magic.core.change import (
     WEIGHT_FIELD,
     visible,
 )
+from stream_magic.engine.network import Network
 from stream_magic.engine.operators.base import Flow, Turn
 from stream_magic.engine.program import Program
-from stream_magic.engine.row_errors import RowErrors
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Progress, Steps, Timeline
+from stream_magic.engine.wave import Wave
 from stream_magic.language.catalog import Relation
+from stream_magic.planner.identity import keys
 from stream_magic.planner.nodes import Join, Node, Read, Side
 from support.sources import oracle
 
@@ -109,7 +111,7 @@ class Rig:
     net: dict[str, list[Row]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.program = Program(self.root, self.database)
+        self.program = Program(self.root, keys(self.root), Network(self.database, lambda _: False))
         self.net = {r.relation.id: [] for r in self.reads}
         self._marks = dict.fromkeys(self.net, BEFORE_TIME)
         self._progress = {name: Progress() for name in self.net}
@@ -119,16 +121,19 @@ class Rig:
     def epoch(self, events: Sequence[Event] = (), *, breaks: bool = False) -> pa.Table:
         """Runs once; with `breaks` the transaction is rolled back, and nothing has happened."""
         flows = {r.relation.id: self._flow(r, events) for r in self.reads}
-        turn = Turn(RowErrors([f.delta for f in flows.values()]), self._next + len(events) - 1, is_first=self._is_first)  # fmt: skip
+        wave = self.wave(flows, self._next + len(events) - 1)
         try:
             with self.database.transaction():
-                out = self.program.run(flows, turn).delta
+                out = wave.run(self.program, is_first=self._is_first).delta
                 if breaks:
                     raise _Broken
         except _Broken:
             return out
-        self._keep(events, flows, turn, out)
+        self._keep(events, flows, wave, out)
         return out
+
+    def wave(self, flows: Mapping[str, Flow], last_seq: int = -1) -> Wave:
+        return Wave(lambda name, _, is_first: flows[name], Turn(last_seq=last_seq))
 
     def total(self) -> pa.Table:
         """The sum of all that was given, as rows."""
@@ -180,12 +185,14 @@ class Rig:
         return Flow(rows, timeline)
 
     def _keep(
-        self, events: Sequence[Event], flows: Mapping[str, Flow], turn: Turn, out: pa.Table
+        self, events: Sequence[Event], flows: Mapping[str, Flow], wave: Wave, out: pa.Table
     ) -> None:
+        errors = wave.errors(self.program, is_first=self._is_first)
+        self.errors += [(e.code, e.seq) for e in errors]
+        wave.commit()
         self._is_first = False
         self._next += len(events)
         self.given.append(out)
-        self.errors += [(e.code, e.seq) for e in turn.errors.in_order()]
         for name, flow in flows.items():
             if flow.timeline is not None:
                 self._marks[name] = flow.timeline.end_us

@@ -12,7 +12,7 @@ from stream_magic.app.session import session
 from stream_magic.contracts.options import Options, describe_options
 from stream_magic.contracts.registry import Group, registry
 from stream_magic.engine.dataflow import QueryNode, TargetNode
-from stream_magic.engine.program import Step
+from stream_magic.engine.network import Step
 from stream_magic.engine.worker import Engine
 from stream_magic.errors import LanguageError
 from stream_magic.language.catalog import Catalog
@@ -99,7 +99,8 @@ def _measured(step: Step | None) -> str:
         return ""
     did, size = step.counters, step.operator.state_size()
     kept = f", keeps {size.rows:,} rows, {_bytes(size.bytes)}" if size.rows else ""
-    return f": {did.rows_in:,} rows in, {did.rows_out:,} out, {did.seconds * 1e3:,.1f} ms{kept}"
+    shared = f", shared by {step.users} queries" if step.users > 1 else ""
+    return f": {did.rows_in:,} rows in, {did.rows_out:,} out, {did.seconds * 1e3:,.1f} ms{kept}{shared}"
 
 
 def _bytes(count: int) -> str:

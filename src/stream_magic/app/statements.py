@@ -44,6 +44,7 @@ from stream_magic.language.statements import (
     SetOption,
 )
 from stream_magic.planner.build import build
+from stream_magic.planner.identity import keys
 
 Made = tuple[Relation, Callable[[], RunningNode], str]
 
@@ -241,7 +242,8 @@ class Handlers:
         )  # fmt: skip
 
         def make() -> RunningNode:
-            program = Program(plan.root, self._engine.database)
+            named = keys(plan.root, can_share=plan.can_share)
+            program = Program(plan.root, named, self._engine.network)
             log = make_log(
                 plan,
                 relation.stream_schema,

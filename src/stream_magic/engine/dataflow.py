@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from stream_magic.engine.ingest import LocalReader, Reader
 from stream_magic.engine.logs import RelationLog, ResultLog, StreamLog
 from stream_magic.engine.lookup import CacheLoader
 from stream_magic.engine.metrics import Metrics
-from stream_magic.engine.operators.base import Flow, Turn
+from stream_magic.engine.operators.base import Flow
 from stream_magic.engine.program import Program
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Progress
@@ -90,9 +90,9 @@ class QueryNode(RunningNode):
     has_history: bool = False  # its inputs' history went through
     previous: pa.Table | None = None  # what the node that it replaces had given
 
-    def run(self, inputs: Mapping[str, Flow], turn: Turn) -> Flow:
+    def shown(self, flow: Flow) -> Flow:
         """The columns that readers of this node expect: the engine's own only as far as they need them."""
-        delta, timeline = self.program.run(inputs, turn)
+        delta, timeline = flow
         schema = self.relation.stream_schema
         return Flow(delta.select(schema.names), timeline if LATE_BY in schema.names else None)
 
@@ -138,6 +138,12 @@ class Dataflow:
     def add(self, node: RunningNode) -> None:
         self._nodes[node.id] = node
         self._sort()
+
+    def is_cut(self, relation: str) -> bool:
+        """Older rows of a relation were let go: a query that begins now does not get all of them."""
+        node = self.get(relation.removeprefix("errors."))
+        log = node.log_of(relation) if node is not None else None
+        return log is None or log.is_cut
 
     def remove(self, name: str) -> RunningNode | None:
         return self._nodes.pop(name.lower(), None)

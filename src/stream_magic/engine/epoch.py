@@ -7,6 +7,7 @@ epoch then runs again on the same input without it and what is below it (DESIGN 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 
@@ -24,9 +25,10 @@ from stream_magic.engine.dataflow import (
 from stream_magic.engine.inlet import Inlet, Intake
 from stream_magic.engine.logs import changes_between
 from stream_magic.engine.operators.base import Flow, Turn
-from stream_magic.engine.row_errors import RowError, RowErrors, errors_table
+from stream_magic.engine.row_errors import RowError, errors_table
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Timeline
+from stream_magic.engine.wave import StepFailure, Wave
 
 
 @dataclass
@@ -65,12 +67,19 @@ class EpochRunner:
             for q in self._flow.queries()
         )
 
+    def _prepare(self) -> None:
+        """New queries find out which steps of others they can share; what they shared may have gone on."""
+        for node in self._flow.queries():
+            if not node.has_history and not self.is_down(node) and self._can_look_up(node):
+                node.program.renew()
+
     def _can_look_up(self, node: QueryNode) -> bool:
         caches = (self._flow.get(c) for c in node.plan.caches)
         return all(c.loader.is_loaded for c in caches if isinstance(c, CacheNode))
 
     def run(self, max_rows: int | None) -> Outcome:
         """One epoch over at most about `max_rows` rows of each source; all that there is for None, nothing for 0."""
+        self._prepare()
         if self._intake is None:  # else the last epoch was broken off: its rows come first
             self._intake = self._inlet.take(max_rows, self._swap_caches())
         while True:
@@ -78,7 +87,7 @@ class EpochRunner:
                 outcome = self._compute(self._intake)
                 break
             except _NodeFailure as failure:
-                failure.node.failure = failure.message
+                self._stop(failure)
         self._intake = None
         self._publish(outcome)
         return outcome
@@ -103,37 +112,65 @@ class EpochRunner:
         outcome = Outcome(self.epoch + 1, dict(intake.deltas), dict(intake.timelines))
         for node_id, errors in intake.errors.items():
             self._add_errors(outcome, node_id, errors, intake)
-        with self._database.transaction():
-            for node in self._flow.queries():
-                if not self.is_down(node) and not self._inlet.waits_for_cache(node):
-                    self._run_query(node, outcome, intake)
+        turn = Turn(last_seq=intake.last_seq, now_us=intake.now_us)
+        wave = Wave(partial(self._flow_of, outcome), turn)
+        nodes = [n for n in self._flow.queries() if self._can_run(n)]
+        try:
+            with self._database.transaction():
+                for node in nodes:
+                    if not node.has_history:
+                        wave.begin(node.program, self._watermark_so_far)
+                for node in nodes:
+                    self._run_query(node, outcome, wave, intake)
+        except StepFailure as e:
+            raise self._failure_of(e) from e
+        wave.commit()
         return outcome
 
-    def _run_query(self, node: QueryNode, outcome: Outcome, intake: Intake) -> None:
+    def _can_run(self, node: QueryNode) -> bool:
+        return not self.is_down(node) and not self._inlet.waits_for_cache(node)
+
+    def _run_query(self, node: QueryNode, outcome: Outcome, wave: Wave, intake: Intake) -> None:
         is_first = not node.has_history
-        inputs = {
-            relation: self._flow_of(relation, schema, outcome, is_first=is_first)
-            for relation, schema in node.program.schemas.items()
-        }
-        has_moved = any(f.timeline is not None and f.timeline.has_moved for f in inputs.values())
-        if not (is_first or has_moved or any(f.delta.num_rows for f in inputs.values())):
+        reads = node.program.schemas.items()
+        inputs = [wave.relation(*read, is_first=is_first) for read in reads]
+        has_moved = any(f.timeline is not None and f.timeline.has_moved for f in inputs)
+        if not (is_first or has_moved or any(f.delta.num_rows for f in inputs)):
             return
-        errors = RowErrors([f.delta for f in inputs.values()])
-        turn = Turn(errors, intake.last_seq, intake.now_us, is_first)
-        try:
-            out = node.run(inputs, turn)
-        except Exception as e:  # whatever it is, it stops this node and no other
-            raise _NodeFailure(node, str(e) or type(e).__name__) from e
+        out = node.shown(wave.run(node.program, is_first=is_first))
         if is_first:
             outcome.fresh.append(node)
         outcome.deltas[node.id] = out.delta
         if out.timeline is not None:
             outcome.timelines[node.id] = out.timeline
-        self._add_errors(outcome, node.id, errors.in_order(), intake)
+        self._add_errors(outcome, node.id, wave.errors(node.program, is_first=is_first), intake)
+
+    def _failure_of(self, e: StepFailure) -> _NodeFailure:
+        """All queries that need the step stop; if it failed on what they begin with, only those that begin."""
+        users = [
+            n for n in self._flow.queries()
+            if any(s is e.step for s in n.program.steps()) and not (e.is_first and n.has_history)
+        ]  # fmt: skip
+        return _NodeFailure(users, e.message)
+
+    def _stop(self, failure: _NodeFailure) -> None:
+        """Queries run no more, nor what is below them; their steps go on for others only."""
+        for node in failure.nodes:
+            node.failure = failure.message
+            for stopped in (node, *self._flow.dependents(node.id)):
+                if isinstance(stopped, QueryNode):
+                    stopped.program.close()
+
+    def _watermark_so_far(self, relation: str) -> Timeline | None:
+        """As it was before this epoch."""
+        node = self._flow.get(relation)
+        if node is None or node.relation.time_column is None:
+            return None
+        return node.progress.until(Timeline.still(node.watermark_us))
 
     def _flow_of(
-        self, relation: str, schema: pa.Schema, outcome: Outcome, *, is_first: bool
-    ) -> Flow:
+        self, outcome: Outcome, relation: str, schema: pa.Schema, *, is_first: bool
+    ) -> Flow:  # fmt: skip
         """A relation's delta and watermark; for a new query after what the relation has kept."""
         above = self._flow[relation.removeprefix("errors.")]
         delta = outcome.deltas.get(relation, schema.empty_table())
@@ -230,9 +267,9 @@ class EpochRunner:
 
 
 class _NodeFailure(Exception):
-    """A query could not run; the epoch runs again without it."""
+    """Queries could not run; the epoch runs again without them."""
 
-    def __init__(self, node: QueryNode, message: str) -> None:
+    def __init__(self, nodes: list[QueryNode], message: str) -> None:
         super().__init__(message)
-        self.node = node
+        self.nodes = nodes
         self.message = message

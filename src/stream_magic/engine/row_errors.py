@@ -41,10 +41,6 @@ class RowErrors:
         for seq, raw in zip(seqs, self._raw(seqs), strict=True):
             self.rows.append(RowError(code, reason, raw, seq=seq))
 
-    def in_order(self) -> list[RowError]:
-        """By arrival, whichever operator found them."""
-        return sorted(self.rows, key=lambda e: e.seq)
-
     def add_rows(
         self, rows: pa.Table, code: str, reason: str, labels: Mapping[str, str] | None = None
     ) -> None:

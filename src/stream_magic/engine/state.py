@@ -91,6 +91,10 @@ class Database:
     def arrow(self, sql: str) -> pa.Table:
         return self._con.sql(sql).to_arrow_table()
 
+    def delete(self, table: str, condition: str) -> int:
+        """Deletes rows; how many there were."""
+        return int(self._con.execute(f"DELETE FROM {table} WHERE {condition}").fetchall()[0][0])
+
     def count(self, table: str) -> int:
         """Rows of a table of the state."""
         return int(self.arrow(f"SELECT count(*) AS n FROM {table}").column("n")[0].as_py())

@@ -25,6 +25,7 @@ from stream_magic.engine.dataflow import (
     TargetNode,
 )
 from stream_magic.engine.epoch import EpochRunner, Outcome
+from stream_magic.engine.network import Network
 from stream_magic.engine.state import Database
 from stream_magic.errors import ConfigError, InternalError
 
@@ -54,6 +55,7 @@ class Engine:
         self.version = (
             0  # grows with every epoch that changed something, and with every change of state
         )
+        self.network = Network(self.database, self.flow.is_cut)
         self.arrivals = Arrivals()
         self._runner = EpochRunner(self.flow, self.database, clock, self.arrivals)
         self._turn = threading.RLock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from stream_magic.planner.ending import Ending, Expressions, resorted
 from stream_magic.planner.from_clause import FromClause
 from stream_magic.planner.grouping import Grouper
 from stream_magic.planner.joins import filtered
-from stream_magic.planner.logical import Column, Op, conjuncts, renamed
+from stream_magic.planner.logical import COLUMN_NAME, Column, Op, conjuncts, renamed
 from stream_magic.planner.over import add_windows
 from stream_magic.planner.scope import OUTER, Scope
 from stream_magic.planner.select_list import Items, SelectList, position
@@ -240,7 +239,7 @@ class Block:
 
     def _shown_key(self, text: str) -> str:
         labels = {c.name: c.label for c in self._scope.columns()}
-        return re.sub(r"\bc\d+\b", lambda m: labels.get(m.group(), m.group()), text)
+        return COLUMN_NAME.sub(lambda m: labels.get(m.group(), m.group()), text)
 
     def _resolved_group(self, group: exp.Group, items: Items) -> exp.Group:
         def change(e: exp.Expr) -> exp.Expr:

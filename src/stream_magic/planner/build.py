@@ -7,6 +7,8 @@ came out to the nodes that the engine runs (`lower.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import duckdb
 from sqlglot import exp
 
@@ -23,6 +25,7 @@ from stream_magic.planner.bounds import bound_join
 from stream_magic.planner.calls import Calls
 from stream_magic.planner.context import Context, Result
 from stream_magic.planner.folds import with_folds
+from stream_magic.planner.identity import is_apart
 from stream_magic.planner.logical import Called, Group, Map, Op, Product, Remembered, Scan, walk
 from stream_magic.planner.lower import Lowering
 from stream_magic.planner.nodes import Compute, Plan
@@ -96,9 +99,16 @@ def _plan(ctx: Context, result: Result, root: Compute, bound: Columns) -> Plan:
         has_order=result.op.has_order, key=result.keys or (),
         inputs=tuple(r.name for r in relations if r.kind != "cache"),
         caches=tuple(dict.fromkeys(r.name for r in relations if r.kind == "cache")),
-        warnings=tuple(dict.fromkeys([*ctx.warnings, *warnings(root)])), detail=", ".join(dict.fromkeys(ctx.details)) or "select",
+        can_share=is_apart(_words(ctx)) and not any(ctx.volatile.find(ctx.query.ast)), warnings=tuple(dict.fromkeys([*ctx.warnings, *warnings(root)])), detail=", ".join(dict.fromkeys(ctx.details)) or "select",
         mode=_mode(is_changelog, result.keys),
     )  # fmt: skip
+
+
+def _words(ctx: Context) -> Iterator[str]:
+    """All that users said where the plan may say it again."""
+    yield ctx.text
+    for relation in ctx.found.relations.values():
+        yield from (relation.name, *relation.schema.names, *relation.types)
 
 
 def _mode(is_changelog: bool, keys: tuple[str, ...] | None) -> FeedMode:

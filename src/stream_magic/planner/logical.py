@@ -1,12 +1,13 @@
 """What a query means, step by step: a tree of operations over columns with names of their own.
 
-Every column of a query has a name that stands once in the whole plan (`c12`), so an expression needs
+Every column of a query has a name that stands once in the whole plan (`_c12`), so an expression needs
 no aliases to be understood. `lower.py` turns this tree into the nodes that the engine runs.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 
 SEVERAL = "*"  # in place of a window's end: there are several for one start
+COLUMN_NAME = re.compile(r"\b_(c|sm_x)\d+\b", re.IGNORECASE)  # what `Names` gives, in a text
 RESOLVED = "sm_resolved"  # meta of a column that has its name of the plan already
 
 
@@ -54,11 +56,11 @@ class Names:
         self._numbers = itertools.count()
 
     def new(self, label: str, kind: str, *, is_time: bool = False, window: str = "") -> Column:
-        return Column(f"c{next(self._numbers)}", label, kind, is_time, window)
+        return Column(f"_c{next(self._numbers)}", label, kind, is_time, window)
 
     def like(self, column: Column, label: str | None = None) -> Column:
         """A column of another name that means the same."""
-        name = f"c{next(self._numbers)}"
+        name = f"_c{next(self._numbers)}"
         return replace(column, name=name, label=column.label if label is None else label)
 
     def alias(self) -> str:

@@ -493,6 +493,7 @@ class Plan:
         key: columns that identify a row of a grouped result.
         inputs: names of the relations that it reads, `errors.x` among them; () of a constant query.
         caches: names of the caches that it looks up.
+        can_share: its nodes may be those of other plans too (`planner.identity`).
         warnings: sentences for the user (state that grows for ever).
         detail: one line for the flow graph.
     """
@@ -507,6 +508,7 @@ class Plan:
     key: tuple[str, ...]
     inputs: tuple[str, ...]
     caches: tuple[str, ...]
+    can_share: bool = True
     warnings: tuple[str, ...] = ()
     detail: str = ""
     mode: FeedMode = "append"

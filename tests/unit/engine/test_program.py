@@ -7,7 +7,6 @@ import pyarrow as pa
 from stream_magic.core.change import SEQ_FIELD, WEIGHT
 from stream_magic.engine.operators.bag import Bag
 from stream_magic.engine.operators.base import Turn
-from stream_magic.engine.row_errors import RowErrors
 from stream_magic.engine.state import Database
 from stream_magic.planner.nodes import Aggregate, Call, Compute, Constant, Join, Side, Union
 from support.programs import Event, Rig, numbers, out_schema, read
@@ -31,7 +30,7 @@ def test_a_node_that_is_read_twice_is_one_operator() -> None:
     s = read("s", "k INTEGER")
     node = doubled(s)
     rig = Rig(Union((node, node), node.schema, ("INTEGER",)), [s])
-    assert len(rig.program._steps) == 2
+    assert len(list(rig.program.steps())) == 2
     out = rig.epoch([Event("s", {"k": 1}), Event("s", {"k": 2})])
     assert out.to_pylist() == [{"c": c, "_sm_seq": n} for c, n in [(2, 0), (2, 0), (4, 1), (4, 1)]]
 
@@ -59,7 +58,7 @@ def test_a_union_has_the_lowest_watermark() -> None:
     a = Event("s", {"t": 10}, watermark_us=10)
     assert numbers(rig.epoch([a])) == [(0, -(2**63))]
     flows = {x.relation.id: rig._flow(x, [Event("r", {"t": 7}, watermark_us=7)]) for x in (s, r)}
-    timeline = rig.program.run(flows, Turn(RowErrors(), 1)).timeline
+    timeline = rig.wave(flows, 1).run(rig.program, is_first=False).timeline
     assert timeline is not None
     assert (timeline.start_us, timeline.end_us) == (-(2**63), 7)
 
@@ -92,7 +91,8 @@ def test_watermarks_end_where_rows_carry_none() -> None:
     s = read("s", "t BIGINT", time_column="t")
     out = Compute(s, "SELECT t, _sm_seq FROM _in", ("t",), ("_sm_seq",), out_schema(s.relation.schema), ("BIGINT",))  # fmt: skip
     rig = Rig(out, [s])
-    flow = rig.program.run({"s": rig._flow(s, [Event("s", {"t": 1}, watermark_us=1)])}, Turn())
+    flows = {"s": rig._flow(s, [Event("s", {"t": 1}, watermark_us=1)])}
+    flow = rig.wave(flows).run(rig.program, is_first=True)
     assert flow.timeline is None
 
 

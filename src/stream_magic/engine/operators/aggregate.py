@@ -67,6 +67,7 @@ class MergeOperator(Operator):
         database.execute(f"CREATE TABLE {self._delta} AS FROM {self._state}")
         database.execute(f"PREPARE p{t.number} AS INSERT INTO {self._delta} {select}")
         self._changes = database.select(self._changes_sql())
+        self._has_forgotten = False
         self.schema = plan.schema
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
@@ -82,6 +83,16 @@ class MergeOperator(Operator):
 
     def state_size(self) -> StateSize:
         return self._t.database.size(self._state)
+
+    @property
+    def can_retell(self) -> bool:
+        return not self._has_forgotten
+
+    def retell(self, turn: Turn) -> pa.Table:
+        calls = zip(self._plan.calls, self._states, strict=True)
+        items = [*self._t.shown, *(f"finalize({s}) AS {c.name}" for c, s in calls)]
+        select = f"SELECT {', '.join([*items, f'1::BIGINT AS {WEIGHT}'])} FROM {self._state}"
+        return numbered(self._t.database.arrow(select), turn.last_seq, self.schema)
 
     def close(self) -> None:
         number = self._t.number
@@ -128,7 +139,8 @@ class MergeOperator(Operator):
         """Drops the state of closed windows; their rows stay in the result."""
         until = closed_until(turn.watermark_us, self._plan.lateness_us)
         if until is not None:
-            self._t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
+            gone = self._t.database.delete(self._state, f"{WINDOW_END} <= {until}")
+            self._has_forgotten = self._has_forgotten or gone > 0
 
 
 class WindowOperator(Operator):
@@ -147,6 +159,7 @@ class WindowOperator(Operator):
             [*t.shown, *(f"finalize(combine_aggr({s})) AS {c.name}" for c, s in states)]
         )
         self._close_sql = f"SELECT {results} FROM {self._state} WHERE {WINDOW_END} <= {{until}} {t.group_by} ORDER BY {WINDOW_END}"
+        self._has_closed = False
         self.schema = plan.schema
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
@@ -160,11 +173,20 @@ class WindowOperator(Operator):
             return self.schema.empty_table()
         out = t.database.arrow(self._close_sql.format(until=until))
         if out.num_rows:
+            self._has_closed = True
             t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
         return numbered(out, turn.last_seq, self.schema)
 
     def state_size(self) -> StateSize:
         return self._t.database.size(self._state)
+
+    @property
+    def can_retell(self) -> bool:
+        return not self._has_closed
+
+    def retell(self, turn: Turn) -> pa.Table:
+        del turn
+        return self.schema.empty_table()
 
     def close(self) -> None:
         self._t.database.execute(f"DEALLOCATE p{self._t.number}")

@@ -16,6 +16,8 @@ from stream_magic.planner.nodes import ROW, Apply
 class ApplyOperator(Operator):
     """Calls functions over columns; a row for which one fails becomes an error, the others go on."""
 
+    is_stateless = True
+
     def __init__(self, plan: Apply) -> None:
         self.schema = plan.schema
         self._plan = plan

@@ -142,9 +142,9 @@ class Bag:
             f"JOIN _rows{self._number} AS x ON b.rowid = x.r"
         )
 
-    def delete(self, condition: str) -> None:
-        """Forgets rows."""
-        self._database.execute(f"DELETE FROM b{self._number} WHERE {condition}")
+    def delete(self, condition: str) -> int:
+        """Forgets rows; how many there were."""
+        return self._database.delete(f"b{self._number}", condition)
 
     def count(self) -> int:
         return self._database.count(f"b{self._number}")

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -66,6 +66,9 @@ class Operator(ABC):
     schema: pa.Schema
     """Of the output: the engine's columns included."""
 
+    is_stateless: ClassVar[bool] = False
+    """What it gives depends on nothing but the rows that it is given."""
+
     @abstractmethod
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         """The output's delta, from one delta for each input; called also without rows, when only a watermark moved."""
@@ -73,6 +76,15 @@ class Operator(ABC):
     @abstractmethod
     def state_size(self) -> StateSize:
         """What it keeps between epochs. Called between two epochs only."""
+
+    @property
+    def can_retell(self) -> bool:
+        """It still knows all that it has given, netted: nothing was forgotten."""
+        return False
+
+    def retell(self, turn: Turn) -> pa.Table:
+        """All that it has given in the epochs before this one, netted, for a query that begins. Called only if it can."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Drops its state."""

@@ -39,6 +39,8 @@ _CLOCK_SCHEMA = pa.schema([("now", pa.timestamp("us", "UTC"))])
 class ComputeOperator(Operator):
     """Filter, project, assign windows, look up caches."""
 
+    is_stateless = True
+
     def __init__(self, plan: Compute, input_schema: pa.Schema, database: Database) -> None:
         self._plan = plan
         self._names = [*plan.visible, *plan.hidden]

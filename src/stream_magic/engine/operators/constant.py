@@ -17,6 +17,8 @@ _BEFORE_ALL = pa.scalar(-1, pa.int64())
 class ConstantOperator(Operator):
     """Gives its rows once, numbered before all that arrives."""
 
+    is_stateless = True
+
     def __init__(self, plan: Constant, database: Database) -> None:
         self._sql = plan.sql
         self._database = database

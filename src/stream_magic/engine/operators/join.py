@@ -61,6 +61,7 @@ class JoinOperator(Operator):
         # An outer join's other side first: a match of the same epoch is not shown without its partner before.
         self._order = sorted(range(len(makers)), key=lambda i: plan.sides[i].is_linear)
         self._makers = makers
+        self._all_sql = f"SELECT {_items(plan)}, 1::BIGINT AS {WEIGHT} FROM {fill(plan.from_sql, [b.rows for b in self._bags])}"
         self._memory = _Memory(plan.sides, self._bags, inputs, database)
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
@@ -79,6 +80,13 @@ class JoinOperator(Operator):
 
     def state_size(self) -> StateSize:
         return StateSize.total(bag.size() for bag in self._bags)
+
+    @property
+    def can_retell(self) -> bool:
+        return not self._memory.has_forgotten
+
+    def retell(self, turn: Turn) -> pa.Table:
+        return in_order(self._finished(self._database.arrow(self._all_sql), turn))
 
     def close(self) -> None:
         for part in (*self._makers, *self._late, *self._bags):
@@ -170,6 +178,7 @@ class _Memory:
         self._forgets = [bool(s.forget_us) for s in sides]
         self.rows = 0  # that came since
         self._left = 0
+        self.has_forgotten = False
         self._has_ended = False
 
     def forget(self, timelines: Sequence[Timeline | None]) -> None:
@@ -181,8 +190,8 @@ class _Memory:
             return
         for i, bag in enumerate(self._bags):
             condition = self._condition(i, ends)
-            if condition:
-                bag.delete(condition)
+            if condition and bag.delete(condition):
+                self.has_forgotten = True
         self.rows, self._has_ended = 0, has_ended
         self._left = sum(bag.count() for bag in self._bags)
 

@@ -52,6 +52,13 @@ class PartitionOperator(Operator):
     def state_size(self) -> StateSize:
         return StateSize.total([*(bag.size() for bag in self._bags), self._results.size()])
 
+    @property
+    def can_retell(self) -> bool:
+        return self._results.is_whole
+
+    def retell(self, turn: Turn) -> pa.Table:
+        return numbered(self._results.all(), turn.last_seq, self.schema)
+
     def close(self) -> None:
         self._results.close()
         for bag in self._bags:

@@ -55,6 +55,14 @@ class RecomputeOperator(Operator):
         kept = [self._bag.size(), *([self._results.size()] if self._results is not None else [])]
         return StateSize.total(kept)
 
+    @property
+    def can_retell(self) -> bool:
+        return self._results is not None and self._results.is_whole
+
+    def retell(self, turn: Turn) -> pa.Table:
+        rows = self._results.all() if self._results is not None else self.schema.empty_table()
+        return numbered(rows, turn.last_seq, self.schema)
+
     def close(self) -> None:
         if self._results is not None:
             self._results.close()

@@ -7,33 +7,29 @@ table. A row that comes is computed once; one that is taken back costs no comput
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from stream_magic.core.change import LATE_BY, SEQ, SEQ_FIELD, WEIGHT, WEIGHT_FIELD, is_hidden
 from stream_magic.engine.operators.bag import Bag, Change
-from stream_magic.engine.operators.base import Flow, Operator, Turn
+from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.language.binder import quote
 from stream_magic.planner.nodes import ROW, Remember
-
-if TYPE_CHECKING:
-    from stream_magic.engine.program import Program
 
 _ROW_FIELD = pa.field(ROW, pa.int64())
 
 
 class RememberOperator(Operator):
-    """Runs a plan once over each row, and takes back what it gave.
+    """Computes each row once, and takes back what it gave.
 
     Args:
-        inner: the plan over the rows that came; it has no state.
+        inner: what is computed of the rows that came, one after the other; it has no state.
     """
 
     def __init__(
-        self, plan: Remember, input_schema: pa.Schema, database: Database, inner: Program
+        self, plan: Remember, input_schema: pa.Schema, database: Database, inner: Sequence[Operator]
     ) -> None:
         self.schema = plan.schema
         self._inner = inner
@@ -56,7 +52,8 @@ class RememberOperator(Operator):
         return StateSize.total([self._bag.size(), self._given.size()])
 
     def close(self) -> None:
-        self._inner.close()
+        for operator in self._inner:
+            operator.close()
         self._given.close()
         self._bag.close()
 
@@ -78,8 +75,9 @@ class RememberOperator(Operator):
         self._bag.apply(Change(change.rows, added, change.taken))
         if not len(numbers):
             return self.schema.empty_table()
-        flow = {self._fresh.relation.id: Flow(rows, turn.timeline)}
-        made = self._inner.run(flow, turn).delta
+        made = rows
+        for operator in self._inner:
+            made = operator.run([made], turn)
         self._given.keep(made)
         weights = pa.repeat(pa.scalar(1, pa.int64()), made.num_rows)
         return made.append_column(WEIGHT_FIELD, weights).select(self.schema.names)

@@ -22,6 +22,9 @@ class Results:
         keys: those of them that say which partition a row is of.
         shown: those that the changelog has.
         touched: reads the keys of the touched partitions; '' if all rows are one partition.
+
+    Attributes:
+        is_whole: nothing was forgotten.
     """
 
     def __init__(
@@ -31,7 +34,8 @@ class Results:
         self._database = database
         number = database.number()
         self.table, self._fresh = f"o{number}", f"_new{number}"
-        self._columns = list(columns)
+        self._columns, self._shown = list(columns), list(shown)
+        self.is_whole = True
         self._statements = drop, keep = f"drop{number}", f"keep{number}"
         self._computed = database.select(sql)
         self._input = ArrowInput(self._compute().schema)
@@ -63,9 +67,15 @@ class Results:
             self._database.execute(f"EXECUTE {keep}")
         return changes
 
+    def all(self) -> pa.Table:
+        """All that is given now, each row with the weight 1."""
+        names = ", ".join(quote(n) for n in self._shown)
+        return self._database.arrow(f"SELECT {names}, 1::BIGINT AS {WEIGHT} FROM {self.table}")
+
     def delete(self, condition: str) -> None:
         """Forgets results; nothing is taken back."""
-        self._database.execute(f"DELETE FROM {self.table} WHERE {condition}")
+        if self._database.delete(self.table, condition):
+            self.is_whole = False
 
     def size(self) -> StateSize:
         return self._database.size(self.table)

@@ -69,6 +69,14 @@ class SessionGroupOperator(Operator):
         kept = [self._database.size(f"k{self._number}")]
         return StateSize.total(kept if self._results is None else [*kept, self._results.size()])
 
+    @property
+    def can_retell(self) -> bool:
+        return self._results is not None and self._results.is_whole
+
+    def retell(self, turn: Turn) -> pa.Table:
+        rows = self._results.all() if self._results is not None else self.schema.empty_table()
+        return numbered(rows, turn.last_seq, self.schema)
+
     def close(self) -> None:
         if self._results is not None:
             self._results.close()

@@ -15,6 +15,8 @@ from stream_magic.planner.nodes import Union
 class UnionOperator(Operator):
     """The rows of all inputs in order of arrival."""
 
+    is_stateless = True
+
     def __init__(self, plan: Union) -> None:
         self.schema = plan.schema
 

@@ -1,0 +1,200 @@
+"""All operators of an app. Equal nodes of different plans are one operator, which ends with its last user.
+
+A new query may join an operator that works already if that gives it the same as one of its own would,
+built from what the inputs have kept (decision 0010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperator
+from stream_magic.engine.operators.apply import ApplyOperator
+from stream_magic.engine.operators.base import Operator
+from stream_magic.engine.operators.compute import ComputeOperator
+from stream_magic.engine.operators.constant import ConstantOperator
+from stream_magic.engine.operators.join import JoinOperator
+from stream_magic.engine.operators.partition import PartitionOperator
+from stream_magic.engine.operators.recompute import RecomputeOperator
+from stream_magic.engine.operators.remember import RememberOperator
+from stream_magic.engine.operators.session_group import SessionGroupOperator
+from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsOperator
+from stream_magic.engine.operators.union import UnionOperator
+from stream_magic.engine.state import Database
+from stream_magic.planner.nodes import (
+    Aggregate,
+    Apply,
+    Compute,
+    Constant,
+    Join,
+    Node,
+    Partition,
+    Read,
+    Remember,
+    SessionGroup,
+    Sessions,
+    Union,
+)
+
+
+@dataclass
+class Counters:
+    """What one step did so far."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: Counters) -> None:
+        self.rows_in += other.rows_in
+        self.rows_out += other.rows_out
+        self.errors += other.errors
+        self.seconds += other.seconds
+
+
+class Input(NamedTuple):
+    """Where rows come from: a step, or the relation with this id; and what their columns are called here."""
+
+    place: Step | str
+    schema: pa.Schema
+
+
+@dataclass(eq=False)
+class Step:
+    """An operator at work.
+
+    Attributes:
+        key: of the node (`planner.identity`).
+        reads: the relations below it, by their ids.
+        asks_caches: what it gives depends on what was in a cache at the time.
+        users: programs that it is a part of.
+        has_begun: an epoch with it was committed.
+    """
+
+    key: str
+    operator: Operator
+    inputs: tuple[Input, ...]
+    reads: dict[str, pa.Schema] = field(default_factory=dict)
+    asks_caches: bool = False
+    users: int = 0
+    has_begun: bool = False
+    counters: Counters = field(default_factory=Counters)
+
+    @property
+    def is_retold(self) -> bool:
+        """It cannot begin anew: who joins it gets what it has given so far."""
+        return self.has_begun and not self.operator.is_stateless
+
+    def below(self) -> Iterator[Step]:
+        """The steps that it reads."""
+        for place, _ in self.inputs:
+            if isinstance(place, Step):
+                yield place
+
+
+class Network:
+    """The steps of all programs of an app.
+
+    Args:
+        database: holds their state.
+        is_cut: of a relation's id, whether older rows of it were let go.
+    """
+
+    def __init__(self, database: Database, is_cut: Callable[[str], bool]) -> None:
+        self._database = database
+        self._is_cut = is_cut
+        self._steps: dict[str, list[Step]] = {}
+
+    def find(self, key: str) -> Step | None:
+        """A step that does the same and that a new query may join."""
+        return next((s for s in self._steps.get(key, ()) if self.is_open(s)), None)
+
+    def add(self, key: str, node: Node, inputs: Sequence[Input]) -> Step:
+        """A step of its own."""
+        operator = self._operator(node, inputs)
+        step = Step(key, operator, tuple(inputs))
+        for place, schema in inputs:
+            step.reads |= {place: schema} if isinstance(place, str) else place.reads
+        asks = isinstance(node, Compute) and bool(node.caches)
+        step.asks_caches = asks or any(s.asks_caches for s in step.below())
+        self._steps.setdefault(key, []).append(step)
+        return step
+
+    def release(self, step: Step) -> None:
+        """One user less; the last one closes it."""
+        step.users -= 1
+        if step.users == 0:
+            self._steps[step.key].remove(step)
+            step.operator.close()
+
+    def is_open(self, step: Step) -> bool:
+        """A query that begins now gets from it what it would get from a step of its own."""
+        if not step.is_retold:
+            return all(self.is_open(s) for s in step.below())
+        return (
+            step.operator.can_retell
+            and not step.asks_caches
+            and not any(s.counters.errors for s in _all_below(step))
+            and not any(map(self._is_cut, step.reads))
+        )
+
+    def _operator(self, node: Node, inputs: Sequence[Input]) -> Operator:
+        schemas = [i.schema for i in inputs]
+        if not isinstance(node, SessionGroup):
+            return _made(node, schemas, self._database)
+        sessions = inputs[1].place
+        assert isinstance(sessions, Step)  # noqa: S101  # such is its plan
+        assert isinstance(sessions.operator, SessionOperator)  # noqa: S101
+        return SessionGroupOperator(node, schemas[0], sessions.operator.intake, self._database)
+
+
+def _all_below(step: Step) -> Iterator[Step]:
+    yield step
+    for below in step.below():
+        yield from _all_below(below)
+
+
+def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operator:
+    match node:
+        case Compute():
+            return ComputeOperator(node, inputs[0], database)
+        case Join():
+            return JoinOperator(node, inputs, database)
+        case Partition():
+            return PartitionOperator(node, inputs, database)
+        case Remember():
+            return RememberOperator(node, inputs[0], database, _chain(node.inner, database))
+        case Apply():
+            return ApplyOperator(node)
+        case Sessions(gives="numbers"):
+            return SessionOperator(node, inputs[0], database)
+        case Sessions():
+            return SessionRowsOperator(node, inputs[0], database)
+        case Union():
+            return UnionOperator(node)
+        case Constant():
+            return ConstantOperator(node, database)
+        case Aggregate():
+            return _aggregate(node, inputs[0], database)
+        case Read() | SessionGroup():
+            raise TypeError(f"{type(node).__name__} is made elsewhere")
+
+
+def _chain(node: Node, database: Database) -> list[Operator]:
+    """What is computed of a row without state, one after the other."""
+    (source,) = node.inputs
+    below = [] if isinstance(source, Read) else _chain(source, database)
+    return [*below, _made(node, [below[-1].schema if below else source.schema], database)]
+
+
+def _aggregate(node: Aggregate, schema: pa.Schema, database: Database) -> Operator:
+    if not node.is_mergeable:
+        return RecomputeOperator(node, schema, database)
+    if node.emit == "close":
+        return WindowOperator(node, schema, database)
+    return MergeOperator(node, schema, database)
