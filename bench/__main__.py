@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 
-NAMES = ("kafka_json", "enrich_window", "operators", "sessions", "mysql_cdc", "latency")
+NAMES = (
+    "kafka_json", "enrich_window", "operators", "sessions", "many_queries", "mysql_cdc", "latency",
+)  # fmt: skip
 
 
 def main() -> None:
