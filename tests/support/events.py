@@ -73,12 +73,14 @@ class Sessions:
 
     A row is late if the session that it would be in, together with what is there, has ended for the
     row's watermark; if it touches a session that has closed: that one was told already; or if it
-    would be the first event of its session, and alone it would be late (decision 0008).
+    would be the first event of its session, and had ended alone when the first row of that session
+    came (decision 0008).
     """
 
     gap: timedelta
     key: str | None
-    open: dict[Any, list[tuple[datetime, datetime]]] = field(default_factory=dict)  # first, last
+    # first event, last, and the source's watermark when the first row came
+    open: dict[Any, list[tuple[datetime, datetime, datetime | None]]] = field(default_factory=dict)
 
     def admit(self, row: Row, mark: datetime | None, judge: Judge, before: datetime | None) -> bool:
         """Args: `before` is the source's watermark before the row."""
@@ -91,11 +93,14 @@ class Sessions:
         last = max([time, *(s[1] for s in met)])
         reach = self.gap + judge.lateness
         is_told = before is not None and any(s[1] + reach <= before for s in met)
+        marks = [s[2] for s in met] or [before]
+        begun = None if None in marks else min(m for m in marks if m is not None)
         is_first = all(time < s[0] for s in met)
-        end = time if is_first else last
-        if is_told or (mark is not None and end + reach <= mark):
+        if is_told or (mark is not None and last + reach <= mark):
             return False
-        there[:] = [s for s in there if s not in met] + [(first, last)]
+        if is_first and begun is not None and time + reach <= begun:
+            return False
+        there[:] = [s for s in there if s not in met] + [(first, last, begun)]
         return True
 
 

@@ -21,18 +21,22 @@ class Judge:
     A row is late
     - if it touches a session that has closed (its end plus the lateness is not above `closed_by`),
     - if the session that it would be in has ended for its watermark, or
-    - if it would be the first event of that session, and ended for its watermark alone.
+    - if it would be the first event of that session, and is not above the session's floor: what had ended when the
+      session's first row came.
 
     Args:
-        sessions: first and last event of each.
+        sessions: first and last event of each, and its floor.
         gap_us: of the sessions.
         lateness_us: allowed.
     """
 
-    def __init__(self, sessions: Sequence[tuple[int, int]], gap_us: int, lateness_us: int) -> None:
+    def __init__(
+        self, sessions: Sequence[tuple[int, int, int]], gap_us: int, lateness_us: int
+    ) -> None:
         ordered = sorted(sessions)
-        self._firsts = [first for first, _ in ordered]
-        self._lasts = [last for _, last in ordered]
+        self._firsts = [first for first, _, _ in ordered]
+        self._lasts = [last for _, last, _ in ordered]
+        self._floors = [floor for _, _, floor in ordered]
         self._gap_us = gap_us
         self._reach_us = gap_us + lateness_us
 
@@ -41,15 +45,17 @@ class Judge:
         time, reach = row.time, self._reach_us
         low = bisect_left(self._lasts, time - self._gap_us)
         high = bisect_right(self._firsts, time + self._gap_us)
-        first = last = time
+        first, last, floor = time, time, row.closed_by - reach
         if low < high:
-            if self._lasts[low] + reach <= row.closed_by:
-                return False
             first, last = min(time, self._firsts[low]), max(time, self._lasts[high - 1])
-        is_first = low == high or time < self._firsts[low]
-        if last + reach <= row.mark or (is_first and time + reach <= row.mark):
+            floor = min(self._floors[low:high])
+            touches_closed = self._lasts[low] + reach <= row.closed_by
+            if touches_closed or (first < self._firsts[low] and first <= floor):
+                return False
+        if last + reach <= row.mark:
             return False
         self._firsts[low:high], self._lasts[low:high] = [first], [last]
+        self._floors[low:high] = [floor]
         return True
 
     def sessions(self) -> list[tuple[int, int]]:

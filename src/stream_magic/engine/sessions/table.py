@@ -1,7 +1,8 @@
 """All sessions of a SESSION window: those that are open, and closed ones as long as a row may touch them.
 
 The sessions of a key are a chain (`head` of the key, `next` of each). Closed ones are forgotten once
-no row that touches them can be in time: the gap after they closed.
+no row that touches them can be in time: the gap after they closed, if no session of their key is open that
+was there already; that one may begin earlier by any row above its floor.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_magic.core.change import BEFORE_TIME
+from stream_magic.core.change import BEFORE_TIME, END_OF_TIME
 from stream_magic.engine.sessions.arrays import Arrays, Ints
 from stream_magic.engine.sessions.judge import Event, Judge
 from stream_magic.engine.sessions.spans import Spans, joined
@@ -66,6 +67,10 @@ NOTHING = Merge(
 )
 
 
+def _no_sessions() -> Arrays:
+    return Arrays(id=-1, key=-1, first=0, last=0, floor=0, next=-1, is_told=0)
+
+
 class SessionTable:
     """Sessions by key. Ids are given once and never again."""
 
@@ -75,7 +80,7 @@ class SessionTable:
         self._places: dict[bytes, int] = {}
         self._names: list[bytes] = []
         self._keys = Arrays(head=-1)
-        self._sessions = Arrays(id=-1, key=-1, first=0, last=0, next=-1, is_told=0)
+        self._sessions = _no_sessions()
         self._next_id = 0
         self._live = 0
         self._before: tuple[int, int] = (0, 0)
@@ -112,10 +117,11 @@ class SessionTable:
         old = self._spans(there)
         new = Spans(keys[rows.key], rows.time, rows.time)
         number, whole = joined(old + new, self._gap_us)
-        is_late = self._late(rows, old, number)
+        is_late = self._late(rows, there, old, number)
         if is_late.any():
             number, whole = joined(old + new.at(~is_late), self._gap_us)
-        merge = self._write(there, old, number, whole, is_late)
+        floors = np.concatenate((self._sessions["floor"][there], self._floors(rows)[~is_late]))
+        merge = self._write(there, old, number, whole, is_late, floors)
         self._drop(keys)
         return merge
 
@@ -129,12 +135,25 @@ class SessionTable:
         closed = np.flatnonzero(is_closed & (s["is_told"] == 0))
         spans = Spans(s["id"][closed], s["first"][closed], s["last"][closed])
         s.put("is_told", closed, 1)
-        self._forget(np.flatnonzero(is_closed & (s["last"] <= due - self._gap_us)))
+        self._forget(
+            self._out_of_reach(np.flatnonzero(is_closed & (s["last"] <= due - self._gap_us)), due)
+        )
         return spans
+
+    def _out_of_reach(self, closed: Ints, due: int) -> Ints:
+        """Of closed sessions those that no row in time can touch, neither alone nor by an open session of their key."""
+        s = self._sessions
+        there = self._of(np.unique(s["key"][closed]))
+        still_open = there[s["last"][there] > due]
+        if not len(still_open):
+            return closed
+        floor = np.full(self._keys.size, END_OF_TIME)
+        np.minimum.at(floor, s["key"][still_open], s["floor"][still_open])
+        return closed[s["last"][closed] + self._gap_us <= floor[s["key"][closed]]]
 
     # --- late rows -------------------------------------------------------------------------------
 
-    def _late(self, rows: Rows, old: Spans, number: Ints) -> Flags:
+    def _late(self, rows: Rows, there: Ints, old: Spans, number: Ints) -> Flags:
         """Rows ahead of the watermark are in time. Others are judged, with all that may be in a session with them."""
         is_late = np.zeros(len(rows.time), np.bool_)
         doubtful = rows.time <= rows.mark - self._lateness_us
@@ -144,10 +163,11 @@ class SessionTable:
         of_old, of_row = number[: len(old.key)], number[len(old.key) :]
         judged = np.zeros(int(number.max()) + 1, np.bool_)
         judged[of_row[doubtful]] = True
-        sessions: dict[int, list[tuple[int, int]]] = {}
-        for i in np.flatnonzero(judged[of_old]).tolist():
-            found = sessions.setdefault(int(of_old[i]), [])
-            found.append((int(old.first[i]), int(old.last[i])))
+        sessions: dict[int, list[tuple[int, int, int]]] = {}
+        known = np.flatnonzero(judged[of_old])
+        spans = (of_old, old.first, old.last, self._sessions["floor"][there])
+        for at, *span in zip(*(c[known].tolist() for c in spans), strict=True):
+            sessions.setdefault(at, []).append((span[0], span[1], span[2]))
         judges: dict[int, Judge] = {}
         asked = np.flatnonzero(judged[of_row])
         columns = (of_row, rows.time, rows.mark, rows.closed_by)
@@ -158,6 +178,10 @@ class SessionTable:
                 judge = judges[at] = Judge(given, self._gap_us, self._lateness_us)
             is_late[row] = not judge.admits(Event(*event))
         return is_late
+
+    def _floors(self, rows: Rows) -> Ints:
+        """The last time that had ended alone when the row came: a session that it is the first to come of begins above."""
+        return np.maximum(rows.closed_by, BEFORE_TIME + self._reach_us) - self._reach_us
 
     # --- state -----------------------------------------------------------------------------------
 
@@ -188,7 +212,10 @@ class SessionTable:
         s = self._sessions
         return Spans(s["key"][places], s["first"][places], s["last"][places])
 
-    def _write(self, there: Ints, old: Spans, number: Ints, whole: Spans, is_late: Flags) -> Merge:
+    def _write(
+        self, there: Ints, old: Spans, number: Ints, whole: Spans, is_late: Flags, floors: Ints
+    ) -> Merge:
+        """Args: `floors` of the old ones and of the rows in time; a session has the lowest of its parts."""
         of_old, of_row = number[: len(there)], number[len(there) :]
         is_touched = np.zeros(len(whole.key), np.bool_)
         is_touched[of_row] = True
@@ -202,6 +229,9 @@ class SessionTable:
         touched = np.flatnonzero(is_touched)
         self._sessions.put("first", at[touched], whole.first[touched])
         self._sessions.put("last", at[touched], whole.last[touched])
+        floor = np.full(len(whole.key), END_OF_TIME)
+        np.minimum.at(floor, number, floors)
+        self._sessions.put("floor", at[touched], floor[touched])
         self._sessions.put("id", gone, -1)
         self._live -= len(gone)
         rest = np.setdiff1d(there, place, assume_unique=True)
@@ -260,11 +290,11 @@ class SessionTable:
         live = np.flatnonzero(self._sessions["id"] >= 0)
         keys, key = np.unique(self._sessions["key"][live], return_inverse=True)
         names = [self._names[k] for k in keys.tolist()]
-        columns = {n: self._sessions[n][live] for n in ("id", "first", "last", "is_told")}
+        columns = {n: self._sessions[n][live] for n in ("id", "first", "last", "floor", "is_told")}
         self._names, self._places = names, {n: i for i, n in enumerate(names)}
         self._keys, self._sessions = (
             Arrays(head=-1),
-            Arrays(id=-1, key=-1, first=0, last=0, next=-1, is_told=0),
+            _no_sessions(),
         )
         self._keys.add(len(names))
         places = self._sessions.add(len(live))
