@@ -26,11 +26,17 @@ from law.planted import FAULTS, Fault
 
 @dataclass(frozen=True)
 class Hunt:
-    """How it went: `found` is what differed first, '' if nothing did."""
+    """How it went.
+
+    Attributes:
+        found: what differed first; '' if nothing did.
+        trouble: why it could not be hunted.
+    """
 
     fault: Fault
-    comparisons: int
-    found: str
+    comparisons: int = 0
+    found: str = ""
+    trouble: str = ""
 
 
 class _Planted(SourceFileLoader):
@@ -69,6 +75,11 @@ def is_in_place(fault: Fault) -> bool:
 def hunt(fault: Fault, limit: int) -> Hunt:
     """Plants the fault in this process, which must not have imported the sources, and looks for it."""
     sys.meta_path.insert(0, _Finder(fault))
+    if fault.test:
+        import pytest
+
+        failed = pytest.main([fault.test, "-q", "-x", "-p", "no:cacheprovider"])
+        return Hunt(fault, found="a test fails" if failed == pytest.ExitCode.TESTS_FAILED else "")
     from support.grammar.history import draw_history
     from support.grammar.play import play
     from support.grammar.shapes import draw_query
@@ -85,17 +96,17 @@ def hunt(fault: Fault, limit: int) -> Hunt:
             first = seen.differences[0]
             return Hunt(fault, comparisons, f"{first.drawn.sql}\n{first.message}")
         seed += 1
-    return Hunt(fault, comparisons, "")
+    return Hunt(fault, comparisons)
 
 
 def _sent_out(fault: Fault, limit: int) -> Hunt:
     """The hunt in a process of its own."""
     if not is_in_place(fault):
-        return Hunt(fault, 0, "")
+        return Hunt(fault, trouble="its line is not in the sources")
     command = [sys.executable, __file__, "--hunt", fault.name, "--limit", str(limit)]
     told = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     if told.returncode:
-        return Hunt(fault, 0, f"breaks: {told.stderr.strip().splitlines()[-1]}")
+        return Hunt(fault, trouble=(told.stderr.strip().splitlines() or ["it ended"])[-1])
     comparisons, found = json.loads(told.stdout.splitlines()[-1])
     return Hunt(fault, comparisons, found)
 
@@ -123,13 +134,13 @@ def main(argv: list[str]) -> int:
 
 
 def _told(done: Hunt) -> str:
-    if not is_in_place(done.fault):
-        how = "ITS LINE IS NOT IN THE SOURCES"
+    if done.trouble:
+        how = f"NOT HUNTED: {done.trouble}"
     elif not done.found:
         how = f"NOT FOUND in {done.comparisons} comparisons"
     else:
-        how = f"found in {done.comparisons}"
-    return f"{how:>28}  {done.fault.module}: {done.fault.name}"
+        how = f"found in {done.comparisons}" if done.comparisons else f"found by {done.fault.test}"
+    return f"{how:>40}  {done.fault.module}: {done.fault.name}"
 
 
 if __name__ == "__main__":

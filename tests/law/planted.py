@@ -18,13 +18,15 @@ class Fault:
         line: what stands there, once; a part of the line is enough.
         broken: what is planted in its place.
         forms: of queries that show it, see `support.grammar.shapes`.
+        test: a file of tests that shows it, where no query of the grammar can.
     """
 
     name: str
     module: str
     line: str
     broken: str
-    forms: tuple[str, ...]
+    forms: tuple[str, ...] = ()
+    test: str = ""
 
     @property
     def path(self) -> Path:
@@ -88,9 +90,23 @@ FAULTS = (
     Fault("a row is judged by its own partition alone", _MARKS, "return np.maximum(own, source, out=own), after", "return own, after", ("windowed",)),
     Fault("a partition falls idle at once", _MARKS, "if now_us - last >= self._idle_timeout_us:", "if now_us >= last:", ("windowed",)),
     Fault("the watermark alone closes no window", "engine.program", "turn.is_first or own.has_moved or any", "turn.is_first or any", ("windowed",)),
+    Fault("a row sees its own watermark in a join", "engine.timeline", 'side="right"', 'side="left"', test="tests/property/test_arrival.py"),
+    Fault("a joined row is judged by the higher watermark", "engine.timeline", "lowest = np.minimum(lowest, part.before(numbers))", "lowest = np.maximum(lowest, part.before(numbers))",
+          test="tests/unit/engine/test_join.py"),
+    Fault("a watermark rises before its row", "engine.inlet", "self._at.append(batch.numbers + 1)", "self._at.append(batch.numbers)", test="tests/unit/engine/test_inlet.py"),
+    Fault("a bad row takes others along", "engine.operators.compute", "todo += [part.slice(half), part.slice(0, half)]", "todo += [part.slice(half)]",
+          test="tests/unit/engine/test_compute.py"),
+    # Sessions.
+    Fault("events a gap apart are two sessions", "engine.sessions.spans", "[:-1] > gap_us)", "[:-1] >= gap_us)", ("session",)),
+    Fault("a session that ends at its watermark is open for a row", "engine.sessions.judge", "if last + reach <= row.mark or", "if last + reach < row.mark or", ("session",)),
+    Fault("a session that ends at the watermark stays open", "engine.sessions.table", 'is_closed = (s["last"] <= due)', 'is_closed = (s["last"] < due)', ("session",)),
+    Fault("states stay behind when sessions become one", "engine.operators.session_group", 'if self._inputs["moved"].table.num_rows:', "if not deltas:", ("session",)),
+    Fault("rows of a session that grows are not taken back", "engine.operators.sessions", 'given(-1, "m", moved)', 'given(1, "m", moved)', ("session",)),
     # Lookups.
     Fault("the first row of a cache is not found", "engine.operators.lookup", "keep &= place >= 0", "keep &= place > 0", ("lookup",)),
     Fault("who finds nothing gets a row of the cache", "engine.operators.lookup", "pa.array(place, mask=place < 0)", "pa.array(np.maximum(place, 0))", ("lookup",)),
+    Fault("what a row found is given again, not taken back", "engine.operators.remember", "-1::BIGINT AS {WEIGHT} ", "1::BIGINT AS {WEIGHT} ", ("lookup",)),
+    Fault("what a row found is never forgotten", "engine.operators.remember", 'self._database.execute(f"EXECUTE {self._statements[2]}")', "pass", ("lookup",)),
     # Rules for joins.
     Fault("the right side of a SEMI JOIN is linear", "planner.joins", 'if kind in ("LEFT", "SEMI", "ANTI", "ASOF", "ASOF LEFT"):', 'if kind in ("LEFT", "ANTI", "ASOF", "ASOF LEFT"):', ("join", "subquery")),
     Fault("the left side of a RIGHT JOIN is linear", "planner.joins", "        legs[0].is_linear = False\n        legs[0].touched", "        legs[0].touched", ("join",)),
@@ -100,7 +116,7 @@ FAULTS = (
     Fault("a WHERE within a join is left out", "planner.joins", "op = replace(op, where=plain, columns=list(op.columns))", "op = replace(op, columns=list(op.columns))", ("join",)),
     Fault("a row of an interval join is forgotten at its own time", "planner.bounds", "_set(left, a, (-bounds.low if left.is_linear else whole) + 1)", "_set(left, a, 1)", ("interval_join",)),
     Fault("a row at the watermark is late", "planner.bounds", "leg.late_us = _plus(column, 1)", "leg.late_us = _plus(column, 0)", ("interval_join",)),
-    Fault("USING shows the right side of a LEFT JOIN", "planner.from_clause", '{"RIGHT": right.ref,', '{"LEFT": right.ref, "RIGHT": right.ref,', ("join",)),
+    Fault("USING shows the right side of a LEFT JOIN", "planner.from_clause", 'merged = {"RIGHT": own,', 'merged = {"LEFT": own, "RIGHT": own,', ("join",)),
     # Rules for order.
     Fault("ties are left open", "planner.over", "others = ties(columns, sorted_by(given))", "others = ties(columns[:0])", ("over",)),
     Fault("a key of one window parts them all", "planner.over", "if all(n in s for s in sets)", "if any(n in s for s in sets)", ("over",)),

@@ -24,7 +24,7 @@ def join(draw: Draw) -> Query:
 
 def lookup(draw: Draw) -> Query:
     """A stream and what a cache knows of its rows: joined, or asked for in a subquery."""
-    left = base(draw, changelog=False)
+    left = base(draw)
     if draw.world.cache is None:
         return projection(draw, left)
     if draw.chance(0.3):
