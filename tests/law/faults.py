@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
+import io
+import multiprocessing
 import random
-import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -78,7 +78,8 @@ def hunt(fault: Fault, limit: int) -> Hunt:
     if fault.test:
         import pytest
 
-        failed = pytest.main([fault.test, "-q", "-x", "-p", "no:cacheprovider"])
+        with redirect_stdout(io.StringIO()):
+            failed = pytest.main([fault.test, "-q", "-x", "-p", "no:cacheprovider"])
         return Hunt(fault, found="a test fails" if failed == pytest.ExitCode.TESTS_FAILED else "")
     from support.grammar.history import draw_history
     from support.grammar.play import play
@@ -99,16 +100,19 @@ def hunt(fault: Fault, limit: int) -> Hunt:
     return Hunt(fault, comparisons)
 
 
-def _sent_out(fault: Fault, limit: int) -> Hunt:
-    """The hunt in a process of its own."""
-    if not is_in_place(fault):
-        return Hunt(fault, trouble="its line is not in the sources")
-    command = [sys.executable, __file__, "--hunt", fault.name, "--limit", str(limit)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-    if told.returncode:
-        return Hunt(fault, trouble=(told.stderr.strip().splitlines() or ["it ended"])[-1])
-    comparisons, found = json.loads(told.stdout.splitlines()[-1])
-    return Hunt(fault, comparisons, found)
+def _hunts(chosen: Sequence[Fault], limit: int, jobs: int) -> Iterator[Hunt]:
+    """Each in a process of its own, forked from one that has imported no sources yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["duckdb", "numpy", "pyarrow.compute", "pyarrow.parquet", "sqlglot"])  # fmt: skip
+    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=1) as pool:
+        hunts = [(f, pool.submit(hunt, f, limit) if is_in_place(f) else None) for f in chosen]
+        for fault, running in hunts:
+            if running is None:
+                yield Hunt(fault, trouble="its line is not in the sources")
+            elif (error := running.exception()) is not None:
+                yield Hunt(fault, trouble=f"{type(error).__name__}: {error}")
+            else:
+                yield running.result()
 
 
 def main(argv: list[str]) -> int:
@@ -116,19 +120,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--only", default="", help="faults whose name or module has this in it")
     parser.add_argument("--limit", type=int, default=3000, help="comparisons for each")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--hunt", default="", help="one fault, in this process")
     options = parser.parse_args(argv)
-    if options.hunt:
-        fault = next(f for f in FAULTS if f.name == options.hunt)
-        done = hunt(fault, options.limit)
-        print(json.dumps([done.comparisons, done.found]))
-        return 0
     chosen = [f for f in FAULTS if options.only in f"{f.name} {f.module}"]
     survivors = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for done in pool.map(lambda f: _sent_out(f, options.limit), chosen):
-            survivors += not done.found
-            print(_told(done), flush=True)
+    for done in _hunts(chosen, options.limit, options.jobs):
+        survivors += not done.found
+        print(_told(done), flush=True)
     print(f"{len(chosen) - survivors} of {len(chosen)} planted faults were found")
     return 1 if survivors else 0
 

@@ -117,6 +117,15 @@ FAULTS = (
     Fault("a row of an interval join is forgotten at its own time", "planner.bounds", "_set(left, a, (-bounds.low if left.is_linear else whole) + 1)", "_set(left, a, 1)", ("interval_join",)),
     Fault("a row at the watermark is late", "planner.bounds", "leg.late_us = _plus(column, 1)", "leg.late_us = _plus(column, 0)", ("interval_join",)),
     Fault("USING shows the right side of a LEFT JOIN", "planner.from_clause", 'merged = {"RIGHT": own,', 'merged = {"LEFT": own, "RIGHT": own,', ("join",)),
+    Fault("an index takes every join for an inner one", "planner.lookup", "lookups.append(Lookup(match.cache.id, match.keys, columns, match.is_inner))",
+          "lookups.append(Lookup(match.cache.id, match.keys, columns, True))", ("lookup",)),
+    # Rules for columns and conditions.
+    Fault("a name in USING is the left column's", "planner.scope", "found.append((1, self.merged[key]))", "found += [(1, c.ref) for i in self.items for c in [i.find(key)] if c]", ("join",)),
+    Fault("REPLACE replaces nothing", "planner.select_list", "changed.get(n.lower(), e)", "e", ("projection",)),
+    Fault("a condition is left out", "planner.level", "for w in self.where:", "for w in self.where[1:]:", ("projection",)),
+    Fault("of several conditions the last counts", "planner.blocks", "left += rest", "left = rest", ("projection", "join")),
+    Fault("HAVING is left out", "planner.block", "[*expressions.having, *expressions.qualify]", "[*expressions.qualify]", ("grouped",)),
+    Fault("a union forgets weights", "planner.lower", "if any(WEIGHT in p.schema.names for p in parts):", "if all(WEIGHT in p.schema.names for p in parts):", ("set_operation",)),
     # Rules for order.
     Fault("ties are left open", "planner.over", "others = ties(columns, sorted_by(given))", "others = ties(columns[:0])", ("over",)),
     Fault("a key of one window parts them all", "planner.over", "if all(n in s for s in sets)", "if any(n in s for s in sets)", ("over",)),
@@ -142,5 +151,7 @@ FAULTS = (
     Fault("HOP has a window that ended", "planner.window_sql", "generate_series({before} + {step}, {near}, {step})", "generate_series({before}, {near}, {step})", ("windowed",)),
     Fault("CUMULATE has a window that ended", "planner.window_sql", "generate_series({near} + {step}, {whole} + {size}, {step})", "generate_series({near}, {whole} + {size}, {step})", ("windowed",)),
     Fault("rows are counted from 1", "planner.window_sql", "ORDER BY {order}) - 1 AS _r", "ORDER BY {order}) AS _r", ("row_window",)),
+    Fault("the start of a window does not close it", "planner.assign", "start.window = end.window = end.name\n            if call", "end.window = end.name\n            if call", ("windowed",)),
+    Fault("a group may be of several sessions", "planner.sessions", "return found if all(k.name in keys for k in found.keys) else None", "return found", ("session",)),
     Fault("windows are not shifted", "planner.windows", "    if shift:\n", "    if not time:\n", ("windowed",)),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 A comparison is one query after one epoch. A seed is a history with some queries over it; a fifth of
 the histories is played again with its epochs cut elsewhere. Each difference is printed as a golden
-law file, made small. With OUT=file every slice of ten seeds is a line of JSON there, and a run goes
+law file, made small. With OUT=file every slice of a few seeds is a line of JSON there, and a run goes
 on after the last of them; `tests/law/figures.py` adds such files up.
 """
 
@@ -27,7 +27,7 @@ from support.grammar.play import Difference, play, play_recut, shrink
 from support.grammar.shapes import draw_query
 from support.grammar.world import World
 
-SEEDS = 10  # in a slice
+SEEDS = 4  # in a slice
 
 
 def one_history(

@@ -1,0 +1,28 @@
+"""Planted faults: each operator and rule has one, their lines stand in the sources; a few are hunted (`make faults`: all)."""
+
+from __future__ import annotations
+
+from law.faults import is_in_place, main
+from law.planted import FAULTS, SOURCES
+
+# What has no rule of its own, or only says what others did.
+_OPERATORS = {"__init__", "base", "template"}
+_PLANNER = {
+    "__init__", "aggregates", "build", "calls", "clock", "context", "explain", "folds", "guard", "logical", "references", "refuse",
+    "remember", "state_bounds", "text", "volatile",
+}  # fmt: skip
+
+
+def test_every_fault_stands_in_the_sources_once() -> None:
+    assert [f.name for f in FAULTS if not is_in_place(f)] == []
+
+
+def test_every_operator_and_every_file_of_rules_has_a_fault() -> None:
+    planted = {f.module for f in FAULTS}
+    for folder, others in (("engine/operators", _OPERATORS), ("planner", _PLANNER)):
+        rules = {p.stem for p in (SOURCES / folder).glob("*.py")} - others
+        assert {r for r in rules if f"{folder.replace('/', '.')}.{r}" not in planted} == set()
+
+
+def test_faults_are_found() -> None:
+    assert main(["--only", "engine.operators.results", "--limit", "1500"]) == 0
