@@ -47,8 +47,8 @@ law-figures: $(STAMP)  ## adds up files of law runs: FILES="a.jsonl b.jsonl" REQ
 faults: $(STAMP)  ## plants one broken line for each rule and operator; the law run must find each: ONLY=part of a name
 	PYTHONPATH=tests $(BIN)/python tests/law/faults.py $(if $(ONLY),--only "$(ONLY)") $(if $(JOBS),--jobs $(JOBS))
 
-bench: $(STAMP)  ## ratios against a reference in the same run
-	$(BIN)/python -m bench
+bench: $(STAMP)  ## ratios against a reference in the same run: ONLY="nexmark streams" EVENTS=200000 OUT=docs/benchmarks.md
+	$(if $(EVENTS),EVENTS=$(EVENTS)) $(BIN)/python -m bench $(ONLY) $(if $(OUT),--out $(OUT))
 
 docs: $(STAMP)  ## write docs/reference from the code
 	$(BIN)/python docs/generate.py --examples

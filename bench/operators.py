@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 import stream_magic
+from bench.feed import EPOCHS, fed_s
 from bench.result import Growth, Ratio
 
 ROWS, ROUNDS = 1_000_000, 3
 RATE = 20_000  # events a second of event time
-EPOCHS: dict[str, int | None] = {"1k": 1_000, "10k": 10_000, "100k": 100_000, "adaptive": None}
 _FEW, _MANY = 100, 200_000
 _GROW_EPOCHS = 30  # of 1,000 rows, timed on a small and on a large state
 
@@ -116,7 +116,7 @@ CASES = (
 def measure(
     names: Sequence[str] = (), epochs: Sequence[str] = tuple(EPOCHS)
 ) -> Iterator[Ratio | Growth]:
-    """Planning is not timed, handing the rows over is, but for adaptive epochs: those wait in the source."""
+    """Planning is not timed."""
     for case in CASES:
         if names and not any(n in case.name for n in names):
             continue
@@ -171,33 +171,10 @@ def _stream_s(case: Case, tables: dict[str, pa.Table], epoch_rows: int | None) -
     app = stream_magic.App("bench")
     app.execute(f"{SOURCES} CREATE STREAM out AS {case.stream};")
     app.step()
-    if epoch_rows is None:
-        _push(app, tables, 0, 1)
-        for name in tables:
-            app.end(name)
-        start = time.perf_counter()
-        app.start()
-        app.drain(600)
-    else:
-        start = time.perf_counter()
-        epochs = max(1, sum(t.num_rows for t in tables.values()) // epoch_rows)
-        for i in range(epochs):
-            _push(app, tables, i, epochs)
-            app.step()
-        for name in tables:
-            app.end(name)
-        app.step()
-    seconds = time.perf_counter() - start
+    seconds = fed_s(app, tables, epoch_rows)
     _check(app, case, tables)
     app.close()
     return seconds
-
-
-def _push(app: stream_magic.App, tables: dict[str, pa.Table], part: int, parts: int) -> None:
-    """The same share of each source's rows."""
-    for name, table in tables.items():
-        first, last = (table.num_rows * i // parts for i in (part, part + 1))
-        app.push(name, table.slice(first, last - first))
 
 
 def _check(app: stream_magic.App, case: Case, tables: dict[str, pa.Table]) -> None:

@@ -16,6 +16,7 @@ class Ratio:
     reference: float
     reference_name: str
     aim: float
+    note: str = ""
 
     @property
     def is_reached(self) -> bool:
@@ -25,7 +26,7 @@ class Ratio:
         verdict = f" (aim {self.aim:g}: {_verdict(self.is_reached)})" if self.aim else ""
         return (
             f"{self.name}: {self.ours:,.0f} rows/s, {self.reference_name}: {self.reference:,.0f} rows/s, "
-            f"ratio {self.ours / self.reference:.3f}{verdict}"
+            f"ratio {self.ours / self.reference:.3f}{verdict}{self.note and f', {self.note}'}"
         )
 
 
@@ -69,7 +70,45 @@ class Growth:
         )
 
 
-Result = Ratio | Latency | Growth
+@dataclass(frozen=True)
+class Quick:
+    """Milliseconds, and the most that it may be, 0 if there is no aim."""
+
+    name: str
+    ms: float
+    aim_ms: float
+
+    @property
+    def is_reached(self) -> bool:
+        return not self.aim_ms or self.ms < self.aim_ms
+
+    def __str__(self) -> str:
+        aim = f" (aim below {self.aim_ms:g} ms: {_verdict(self.is_reached)})" if self.aim_ms else ""
+        return f"{self.name}: {self.ms:.1f} ms{aim}"
+
+
+@dataclass(frozen=True)
+class Flat:
+    """What must not grow: its most early in a long run, and its most late; `slack` is what counts as noise."""
+
+    name: str
+    early: float
+    late: float
+    unit: str
+    slack: float
+
+    @property
+    def is_reached(self) -> bool:
+        return self.late <= 1.1 * self.early + self.slack
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.early:,.0f} {self.unit} early, {self.late:,.0f} late "
+            f"(aim flat: {_verdict(self.is_reached)})"
+        )
+
+
+Result = Ratio | Latency | Growth | Quick | Flat
 
 
 def rates(

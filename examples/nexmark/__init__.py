@@ -5,6 +5,7 @@ They read the sources `person`, `auction` and `bid`, which `declare` makes, and 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,8 +40,7 @@ class Query:
     @property
     def reads(self) -> tuple[Kind, ...]:
         """The sources that it is made of."""
-        words = self.select.replace("(", " ").replace(",", " ").split()
-        return tuple(k for k in KINDS if k in words)
+        return tuple(k for k in KINDS if re.search(rf"(FROM |JOIN |TUMBLE\(|HOP\(|SESSION\(){k}\b", self.select))  # fmt: skip
 
 
 def queries() -> list[Query]:
