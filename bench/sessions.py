@@ -76,9 +76,7 @@ def measure() -> Iterator[Ratio | Growth]:
             ours = partial(_stream_s, data, rows, emit)
             rate, limit = rates(rows.num_rows, ours, partial(_batch_s, data, rows))
             yield Ratio(f"sessions of {data.name}, {word}", rate, limit, "DuckDB batch", 0.1)
-    yield Growth(
-        f"{_GROW_ROWS:,} rows, {_SMALL:,} or {_LARGE:,} open sessions", _epoch_s(_SMALL), _epoch_s(_LARGE), 5
-    )  # fmt: skip
+    yield _growth()
 
 
 def _app(source: str, query: str) -> stream_magic.App:
@@ -109,18 +107,27 @@ def _batch_s(data: Data, rows: pa.Table) -> float:
         return time.perf_counter() - start
 
 
-def _epoch_s(sessions: int) -> float:
-    """The median epoch into a state of so many open sessions."""
-    data = Data("", sessions, 3600.0, 3600.0)
+def _growth() -> Growth:
+    """The median epoch into states of few and of many open sessions, in turn."""
+    states = [_open_sessions(n) for n in (_SMALL, _LARGE)]
+    seconds: list[list[float]] = [[], []]
+    for at in range(0, _GROW_EPOCHS * _GROW_ROWS, _GROW_ROWS):
+        for (app, rows), taken in zip(states, seconds, strict=True):
+            app.push("s", rows.slice(at, _GROW_ROWS))
+            start = time.perf_counter()
+            app.step()
+            taken.append(time.perf_counter() - start)
+    for app, _ in states:
+        app.close()
+    name = f"{_GROW_ROWS:,} rows into {_SMALL:,} or {_LARGE:,} open sessions"
+    return Growth(name, *map(statistics.median, seconds), 5)
+
+
+def _open_sessions(count: int) -> tuple[stream_magic.App, pa.Table]:
+    """An app with so many, and rows for them."""
+    data = Data("", count, 3600.0, 3600.0)
     app = _app(data.source, data.stream + " EMIT ON WINDOW CLOSE")
-    times = pa.array(np.full(sessions, _START_US), pa.timestamp("us"))
-    app.push("s", pa.table({"k": np.arange(sessions), "v": np.arange(sessions), "ts": times}))
+    times = pa.array(np.full(count, _START_US), pa.timestamp("us"))
+    app.push("s", pa.table({"k": np.arange(count), "v": np.arange(count), "ts": times}))
     app.step()
-    rows, seconds = data.rows(_GROW_EPOCHS * _GROW_ROWS), []
-    for at in range(0, rows.num_rows, _GROW_ROWS):
-        app.push("s", rows.slice(at, _GROW_ROWS))
-        start = time.perf_counter()
-        app.step()
-        seconds.append(time.perf_counter() - start)
-    app.close()
-    return statistics.median(seconds)
+    return app, data.rows(_GROW_EPOCHS * _GROW_ROWS)

@@ -24,6 +24,7 @@ from stream_magic.engine.operators.remember import RememberOperator
 from stream_magic.engine.operators.session_group import SessionGroupOperator
 from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsOperator
 from stream_magic.engine.operators.union import UnionOperator
+from stream_magic.engine.operators.waiting import WaitingOperator
 from stream_magic.engine.state import Database
 from stream_magic.planner.nodes import (
     Aggregate,
@@ -38,6 +39,7 @@ from stream_magic.planner.nodes import (
     SessionGroup,
     Sessions,
     Union,
+    Waiting,
 )
 
 
@@ -171,6 +173,8 @@ def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operat
             return RememberOperator(node, inputs[0], database, _chain(node.inner, database))
         case Apply():
             return ApplyOperator(node)
+        case Waiting():
+            return WaitingOperator(node, inputs[0], database)
         case Sessions(gives="numbers"):
             return SessionOperator(node, inputs[0], database)
         case Sessions():

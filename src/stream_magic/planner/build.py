@@ -26,13 +26,23 @@ from stream_magic.planner.calls import Calls
 from stream_magic.planner.context import Context, Result
 from stream_magic.planner.folds import with_folds
 from stream_magic.planner.identity import is_apart
-from stream_magic.planner.logical import Called, Group, Map, Op, Product, Remembered, Scan, walk
+from stream_magic.planner.logical import (
+    Called,
+    Group,
+    Map,
+    Op,
+    Parted,
+    Product,
+    Remembered,
+    Scan,
+    walk,
+)
 from stream_magic.planner.lower import Lowering
 from stream_magic.planner.nodes import Compute, Plan
 from stream_magic.planner.references import find_references
 from stream_magic.planner.refuse import refuse_collations, refuse_types
 from stream_magic.planner.remember import Memory
-from stream_magic.planner.sessions import group_sessions
+from stream_magic.planner.sessions import group_sessions, refuse_drawn
 from stream_magic.planner.state_bounds import warnings
 
 
@@ -150,6 +160,9 @@ def _check_emit(ctx: Context, op: Op) -> None:
     while isinstance(at, Map | Called | Remembered):
         at = at.input
     if isinstance(at, Group) and at.emit == "close":
+        return
+    if isinstance(at, Parted) and at.closing is not None:
+        refuse_drawn(ctx, op)
         return
     hint = "GROUP BY window_end over TUMBLE(s, ts, size), where ts is the column of s's WATERMARK"
     if isinstance(at, Scan) and not at.is_changelog:

@@ -19,6 +19,7 @@ from stream_magic.planner.nodes import (
     SessionGroup,
     Sessions,
     Union,
+    Waiting,
 )
 from stream_magic.planner.state_bounds import state_bound
 
@@ -74,7 +75,7 @@ def _title(node: Node) -> str:
             return f"union of {len(node.parts)}"
         case Join():
             return f"join of {len(node.sides)}"
-        case Partition():
+        case Partition() | Waiting():
             return node.rule
         case Sessions():
             return "sessions"
@@ -133,6 +134,8 @@ def _rule(node: Node) -> list[str]:
             return [_join_rule(node)]
         case Partition():
             return ["rows kept, touched partitions computed again" if node.key_types else "rows kept, computed again"]  # fmt: skip
+        case Waiting():
+            return ["rows kept, each told once, when the watermark has passed it"]
         case Sessions(gives=gives):
             return [_SESSIONS[gives]]
         case SessionGroup(group=group):

@@ -17,6 +17,7 @@ from sqlglot import exp
 from stream_magic.contracts.function import Function
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
+from stream_magic.planner.extents import LastRows
 
 SEVERAL = "*"  # in place of a window's end: there are several for one start
 COLUMN_NAME = re.compile(r"\b_(c|sm_x)\d+\b", re.IGNORECASE)  # what `Names` gives, in a text
@@ -290,6 +291,23 @@ class Stack(Op):
     parts: list[Op] = field(kw_only=True)
 
 
+@dataclass
+class Closing:
+    """When rows of a `Parted` are told, in order of event time, and which are kept then.
+
+    Attributes:
+        time: of the input.
+        ahead_us: a row waits until the watermark has passed it by so much.
+        behind_us: how far back frames read; None is to the first row.
+        last_rows: of each partition, that frames read whatever their time.
+    """
+
+    time: Column
+    ahead_us: int = 0
+    behind_us: int | None = 0
+    last_rows: list[LastRows] = field(default_factory=list)
+
+
 @dataclass(eq=False)
 class Parted(Op):
     """A statement whose answer falls into partitions.
@@ -301,6 +319,7 @@ class Parted(Op):
         items: what the statement gives beside.
         body: the statement's clauses from FROM on, with `_sm_i0`, `_sm_i1` ... for the inputs.
         by_arrival: it reads `_sm_seq`.
+        closing: rows are told once, when the watermark has passed them; None is at once, and again when they change.
     """
 
     inputs: list[Op] = field(kw_only=True)
@@ -310,6 +329,7 @@ class Parted(Op):
     body: str = field(kw_only=True)
     by_arrival: bool = False
     rule: str = ""
+    closing: Closing | None = None
 
     @classmethod
     def over(

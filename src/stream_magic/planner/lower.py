@@ -23,6 +23,7 @@ from stream_magic.language.binder import INPUT, EmptyTable, typed_columns
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.clock import CLOCK, with_clock
 from stream_magic.planner.context import Context
+from stream_magic.planner.extents import NO_SESSION, Bounds
 from stream_magic.planner.guard import probe_sql
 from stream_magic.planner.level import Level
 from stream_magic.planner.logical import (
@@ -46,15 +47,14 @@ from stream_magic.planner.logical import (
     walk,
 )
 from stream_magic.planner.lookup import find_lookups
+from stream_magic.planner.lower_timed import TimedLowering
 from stream_magic.planner.nodes import (
-    NO_SESSION,
     PARTITION,
     ROW,
     SESSION,
     WINDOW_END,
     Aggregate,
     Apply,
-    Bounds,
     Call,
     Compute,
     Constant,
@@ -84,6 +84,7 @@ class Lowering:
         self._ctx = ctx
         self._done: dict[int, tuple[Node, list[Column]]] = {}
         self._readers: dict[int, int] = {}
+        self._timed = TimedLowering(ctx, self._level, self._seal)
         self._fresh: dict[int, tuple[Read, list[Column]]] = {}
 
     def plan(self, op: Op, columns: Sequence[Column], names: Sequence[str]) -> Compute:
@@ -140,7 +141,7 @@ class Lowering:
             case Parted():
                 return self._parted(op)
             case Sessioned():
-                return self._sessions(op, needed)
+                return self._timed.sessions(op, needed)
         raise TypeError(op)
 
     def _over(self, node: Node, columns: list[Column]) -> Level:
@@ -323,29 +324,6 @@ class Lowering:
             hidden.append(WEIGHT_FIELD)
         return Union(tuple(parts), pa.schema([*shown, *hidden]), parts[0].types), list(op.columns)
 
-    def _sessions(self, op: Sessioned, needed: set[str]) -> tuple[Sessions, list[Column]]:
-        kept = needed | {k.name for k in op.keys}
-        columns = [c for c in op.input.columns if c.name in kept] or op.input.columns[:1]
-        level = self._level(op.input, {c.name for c in (*columns, op.time)})
-        level.checked = level.columns[op.time.name]
-        before = self._seal(level, [(c.name, c) for c in columns])
-        bounds = Bounds(op.start.name, op.end.name, op.end.type, op.gap_us)
-        shown, hidden = list(visible_schema(before.schema)), [SEQ_FIELD, LATE_FIELD]
-        given = list(columns)
-        if op.is_numbered:
-            hidden.append(pa.field(SESSION, pa.int64()))
-        else:
-            shown += self._ctx.binder.columns(f"SELECT {bounds.sql('s')} FROM {NO_SESSION}").schema
-            given += [op.start, op.end]
-            if op.is_changelog:
-                hidden = [SEQ_FIELD, WEIGHT_FIELD]
-        made = Sessions(
-            before, tuple(c.name for c in columns), before.types, tuple(k.name for k in op.keys), op.lateness_us,
-            "numbers" if op.is_numbered else "rows" if op.is_changelog else "closed", bounds, pa.schema([*shown, *hidden]),
-            tuple(k.label for k in op.keys),
-        )  # fmt: skip
-        return made, given
-
     def _session_group(self, op: Group, before: Compute) -> SessionGroup:
         node: Node = before
         while isinstance(node, Compute):
@@ -407,6 +385,8 @@ class Lowering:
         )  # fmt: skip
 
     def _parted(self, op: Parted) -> tuple[Node, list[Column]]:
+        if op.closing is not None:
+            return self._timed.waiting(op, op.closing)
         parts = []
         for input_op, keys in zip(op.inputs, op.keys, strict=True):
             node = self._sealed(input_op, input_op.columns)

@@ -16,6 +16,7 @@ from stream_magic.contracts.feed import FeedMode
 from stream_magic.contracts.function import Function
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
+from stream_magic.planner.extents import Bounds, LastRows
 
 WINDOW_END = "_sm_wend"  # microseconds; the key by which windows are closed and forgotten
 PARTITION = (
@@ -318,26 +319,36 @@ class Partition:
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """`window_start` and `window_end` of sessions: names of the columns, their DuckDB type, and the gap."""
+class Waiting:
+    """Window functions in the order of event time: a row is told once, when the watermark has passed it.
 
-    start: str
-    end: str
-    type: str
-    gap_us: int
+    Attributes:
+        input: gives the time as `_sm_wend`, and `_sm_wm`.
+        columns: of the input, that are kept.
+        kept_types: their DuckDB types.
+        sql: a SELECT over `{0}`, the rows that the watermark has passed; gives the visible columns and `_sm_wend`.
+        schema: visible columns and `_sm_seq`.
+        types: DuckDB types of the visible columns.
+        ahead_us: a row waits until the watermark has passed it by so much.
+        behind_us: how far back from the next row rows are read; None is to the first row.
+        last_rows: that are read whatever their time.
+        rule: one line for EXPLAIN.
+    """
 
-    def sql(self, session: str) -> str:
-        """The two columns, of a table with the times `first` and `last` of sessions, in microseconds."""
-        first, last = f"{session}.first", f"{session}.last + {self.gap_us}"
-        return f"{self._time(first)} AS {self.start}, {self._time(last)} AS {self.end}"
+    input: Node
+    columns: tuple[str, ...]
+    kept_types: tuple[str, ...]
+    sql: str
+    schema: pa.Schema
+    types: tuple[str, ...]
+    ahead_us: int
+    behind_us: int | None
+    last_rows: tuple[LastRows, ...]
+    rule: str
 
-    def _time(self, micros: str) -> str:
-        if "WITH TIME ZONE" in self.type:
-            return f"make_timestamptz({micros})"
-        return f"CAST(make_timestamp({micros}) AS {self.type})"
-
-
-NO_SESSION = "(SELECT 0::BIGINT AS first, 0::BIGINT AS last) AS s"
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
 
 
 @dataclass(frozen=True)
@@ -472,6 +483,7 @@ Node: TypeAlias = (
     | Union
     | Join
     | Partition
+    | Waiting
     | Sessions
     | Aggregate
     | SessionGroup

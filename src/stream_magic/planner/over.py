@@ -23,6 +23,7 @@ from stream_magic.planner.aggregates import (
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import Column, Names, Op, Parted, extended, used
 from stream_magic.planner.order import arrival, over, require_arrival, sorted_by, ties
+from stream_magic.planner.over_close import closing
 
 # With these a tie is no tie: their answer is the same for peers.
 _PEERS = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
@@ -33,7 +34,13 @@ _ORDERED = frozenset({"first_value", "last_value", "nth_value"}) | BY_ARRIVAL
 
 
 def add_windows(
-    ctx: Context, op: Op, windows: list[exp.Window], columns: Sequence[Column], links: list[Column]
+    ctx: Context,
+    op: Op,
+    windows: list[exp.Window],
+    columns: Sequence[Column],
+    links: list[Column],
+    *,
+    closes: bool,
 ) -> tuple[Op, list[Column]]:
     """The operation with a column for each window function.
 
@@ -43,6 +50,7 @@ def add_windows(
         windows: resolved, without named windows.
         columns: of the rows that the functions see, for ties.
         links: keys of a correlated subquery: they part all windows.
+        closes: rows are told when the watermark has passed them.
     """
     op = _with_arguments(ctx, op, windows)
     keys = [c for c in _common_keys(op, windows) if c not in links] + links
@@ -60,6 +68,8 @@ def add_windows(
         more=[(c, w.sql("duckdb")) for c, w in zip(found, settled, strict=True)],
         rule=f"{', '.join(function_name(w.this) for w in windows)} over partitions",
     )  # fmt: skip
+    if closes:
+        parted.closing, parted.is_changelog = closing(ctx, op, settled), False
     return parted, found
 
 

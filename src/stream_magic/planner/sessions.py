@@ -43,8 +43,8 @@ def group_sessions(ctx: Context, root: Op) -> None:
         if found is not None and _is_alone(op.input, readers) and _is_by_session(op, found):
             op.sessions = found
             found.is_numbered = True
-        elif not op.is_changelog:
-            _refuse_drawn(ctx, op.input)
+        elif not op.is_changelog and sessions_of(op.input):
+            refuse_drawn(ctx, op.input)
         elif any(_mentions(c.sql, SEQ) for c in op.calls):
             _refuse_arrival(ctx, op)
 
@@ -65,14 +65,21 @@ def _is_by_session(group: Group, sessions: Sessioned) -> bool:
     return session_of(group.input, keys) is not None
 
 
-def _refuse_drawn(ctx: Context, op: Op) -> None:
-    """What is drawn when a row comes cannot be drawn when its session closes."""
+def sessions_of(op: Op) -> bool:
+    """Rows of sessions, however they are computed."""
+    while isinstance(op, Map):
+        op = op.input
+    return isinstance(op, Sessioned)
+
+
+def refuse_drawn(ctx: Context, op: Op) -> None:
+    """What is drawn when a row comes cannot be drawn when the watermark passes it: here, that is only known behind it."""
     expressions: list[exp.Expr] = []
     while isinstance(op, Map):
         expressions += [*(e for _, e in op.items), *op.where, *op.joins]
         op = op.input
     drawn = [e for e in expressions if ctx.volatile.is_drawn(e)]
-    if drawn and isinstance(op, Sessioned):
+    if drawn:
         raise ctx.drawn_here(*ctx.volatile.named(drawn[0]))
 
 

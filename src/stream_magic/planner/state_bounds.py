@@ -26,6 +26,7 @@ from stream_magic.planner.nodes import (
     Sessions,
     Side,
     Union,
+    Waiting,
 )
 
 _AS_INPUT = "state as large as the result that it reads"
@@ -59,6 +60,8 @@ def state_bound(node: Node) -> StateBound:
             return _of_join(node)
         case Partition():
             return _of_rows(node, "aggregate them by window first, with EMIT ON WINDOW CLOSE")
+        case Waiting():
+            return _of_waiting(node)
         case Sessions():
             return StateBound("state forgotten the gap after the watermark has passed a session")
         case SessionGroup(group=group):
@@ -84,12 +87,27 @@ def _of_aggregate(node: Aggregate) -> StateBound:
     return StateBound("state grows with the number of keys")
 
 
-def _of_rows(node: Aggregate | Partition, add: str) -> StateBound:
+def _of_rows(node: Aggregate | Partition | Waiting, add: str) -> StateBound:
     """All rows are kept."""
     streams = [r for below in node.inputs for r in _endless(below)]
     if not streams:
         return StateBound(_AS_INPUT)
     return _for_ever(f"rows of {_listed(streams)} are kept", add)
+
+
+def _of_waiting(node: Waiting) -> StateBound:
+    if node.behind_us is None:
+        return _of_rows(
+            node,
+            "give the frame a beginning: RANGE BETWEEN INTERVAL 1 HOUR PRECEDING AND CURRENT ROW",
+        )
+    reach = (node.behind_us + node.ahead_us) / 1e6
+    last = (
+        f", and the last {max(r.count for r in node.last_rows)} rows of each partition"
+        if node.last_rows
+        else ""
+    )
+    return StateBound(f"state forgotten {reach:g} s behind the watermark{last}")
 
 
 def _of_join(node: Join) -> StateBound:

@@ -20,14 +20,14 @@ _BY_ROW = {
     "lead({integer}, 1, 0)": "opaque", "lag({any} IGNORE NULLS)": "opaque",
 }  # fmt: skip
 _RANKS = ("rank()", "dense_rank()", "percent_rank()", "cume_dist()")
-_TOTALS = {
+TOTALS = {
     "sum({integer})": "integer", "count(*)": "integer", "count({any})": "integer", "min({exact})": "opaque", "max({exact})": "opaque",
     "avg({integer})": "opaque", "bool_or({boolean})": "boolean", "count(DISTINCT {exact})": "integer", "median({integer})": "opaque",
     "sum({real})": "opaque", "stddev({integer})": "opaque", "sum({integer}) FILTER (WHERE {boolean})": "integer",
     "quantile_cont({integer}, 0.5)": "opaque",
 }  # fmt: skip
 # The twin says inside of the call in which order they take the rows of a frame: peers by the row's columns.
-_ORDERED = (
+ORDERED = (
     "first_value({any}{by})", "last_value({any}{by})", "nth_value({any}, 2{by})", "first_value({any}{by} IGNORE NULLS)", "list({any}{by})",
     "last({any}{by})", "string_agg({text}, '-'{by})", "any_value({any}{by})",
 )  # fmt: skip
@@ -37,7 +37,7 @@ _TIED = (
     "min_by({any}, {exact}{by})",
     "arg_max({any}, {integer}, 2{by})",
 )
-CALLS = (*_BY_ROW, *_RANKS, *_TOTALS, *_ORDERED, *_TIED)
+CALLS = (*_BY_ROW, *_RANKS, *TOTALS, *ORDERED, *_TIED)
 _ROWS = (
     "ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "ROWS 2 PRECEDING",
     "ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING", "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT ROW",
@@ -95,7 +95,7 @@ def _call(draw: Draw, relation: Relation, i: int) -> Item:
             number = next(c for c in relation.columns if order[0].startswith(c.text))
             step = "INTERVAL 10 SECONDS" if number.family == "timestamp" else "2"
             frame = f"RANGE BETWEEN {step} PRECEDING AND {draw.one(('CURRENT ROW', f'{step} FOLLOWING'))}"
-    filled = _fill(draw, relation, call)
+    filled = fill(draw, relation, call)
     draw.meet(f"over:{call.partition('(')[0]}", f"frame:{frame.partition(' ')[0] or 'none'}")
     is_open = kind in ("row", "rows") or frame.startswith("ROWS")
     by = "" if kind == "whole" else f"ORDER BY {', '.join(order)}"
@@ -121,17 +121,18 @@ def _function(draw: Draw, kind: str) -> tuple[str, str, str]:
     if kind == "rank":
         return draw.one(_RANKS), "opaque", ""
     if kind in ("ordered", "tied"):
-        call = draw.one(_ORDERED if kind == "ordered" else _TIED)
+        call = draw.one(ORDERED if kind == "ordered" else _TIED)
         frame = draw.one(("", *_GROUPS, *_ROWS))
         return call, "opaque", "" if "EXCLUDE" in frame else frame
-    call = draw.one(sorted(_TOTALS))
+    call = draw.one(sorted(TOTALS))
     frame = {"rows": draw.one(_ROWS), "groups": draw.one(_GROUPS)}.get(kind, "")
     if "EXCLUDE" in frame and "DISTINCT" in call:
         call = "count(*)"
-    return call, _TOTALS[call], frame
+    return call, TOTALS[call], frame
 
 
-def _fill(draw: Draw, relation: Relation, call: str) -> str:
+def fill(draw: Draw, relation: Relation, call: str) -> str:
+    """The call with expressions in its places."""
     for family in ("any", "integer", "real", "exact", "boolean", "text"):
         while f"{{{family}}}" in call:
             call = call.replace(f"{{{family}}}", expression(draw, relation.columns, family, 0), 1)

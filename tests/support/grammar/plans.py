@@ -30,6 +30,7 @@ from stream_magic.planner.nodes import (
     SessionGroup,
     Sessions,
     Union,
+    Waiting,
 )
 
 _PLANNER = Path(stream_magic.planner.__file__).parent
@@ -93,6 +94,8 @@ def _of_node(node: Node) -> set[str]:
             return _of_join(node)
         case Partition():
             return _of_partition(node)
+        case Waiting():
+            return {"node:over on close"}
         case Sessions(gives=gives):
             return {f"node:sessions {gives}"}
         case SessionGroup(group=group):

@@ -20,6 +20,7 @@ from support.grammar.clauses import (
 from support.grammar.draw import Draw
 from support.grammar.joins import asof, brackets, interval_join, join, lookup
 from support.grammar.over import over
+from support.grammar.over_close import over_on_close
 from support.grammar.select import Query
 from support.grammar.series import filled, series
 from support.grammar.subqueries import cte, lateral, nested, set_operation, subquery, values
@@ -29,7 +30,7 @@ from support.grammar.world import World
 SHAPES: tuple[tuple[int, Callable[[Draw], Query]], ...] = (
     (8, projection), (14, grouped), (3, grouping_sets), (3, distinct), (2, distinct_on), (4, top), (4, qualify),
     (3, unnested), (2, pivot), (14, join), (4, lookup), (2, brackets), (3, asof), (3, interval_join), (8, nested), (5, cte), (8, subquery),
-    (2, lateral), (6, set_operation), (2, values), (10, over), (12, windowed), (4, session), (3, row_window), (3, window_join), (2, latest),
+    (2, lateral), (6, set_operation), (2, values), (10, over), (3, over_on_close), (12, windowed), (4, session), (3, row_window), (3, window_join), (2, latest),
     (5, series), (2, filled),
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from stream_magic.language.binder import quote
 from stream_magic.planner.nodes import WINDOW_END
 
 CLOSED = "late: its window had closed when the row came"
-_PASSED = "late: the watermark had passed it when the row came"
+PASSED = "late: the watermark had passed it when the row came"
 
 
 class LateRows:
@@ -38,19 +38,19 @@ class LateRows:
         """The rows that are in time; the others go to the errors."""
         self._input.table = rows.select(self._input.table.schema.names)
         is_late = self._judge.run().column("is_late")
-        return _without(rows, is_late, _PASSED, turn)
+        return _without(rows, is_late, PASSED, turn)
 
     def close(self) -> None:
         self._database.unregister(self._name)
 
 
-def without_late(rows: pa.Table, lateness_us: int, turn: Turn) -> pa.Table:
+def without_late(rows: pa.Table, lateness_us: int, turn: Turn, reason: str = CLOSED) -> pa.Table:
     """The rows whose window was open when they came; the others go to the errors."""
     if rows.num_rows == 0:
         return rows
     end = pc.add(rows.column(WINDOW_END), pa.scalar(lateness_us, pa.int64()))
     is_late = pc.fill_null(pc.greater_equal(rows.column(LATE_BY), end), fill_value=False)
-    return _without(rows, is_late, CLOSED, turn)
+    return _without(rows, is_late, reason, turn)
 
 
 def closed_until(watermark_us: int, lateness_us: int) -> int | None:

@@ -1,0 +1,75 @@
+"""Operations that go by event time become nodes: sessions, and OVER that waits for the watermark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT_FIELD, visible_schema
+from stream_magic.language.binder import EmptyTable, typed_columns
+from stream_magic.planner.context import Context
+from stream_magic.planner.extents import NO_SESSION, Bounds
+from stream_magic.planner.level import Level
+from stream_magic.planner.logical import Closing, Column, Op, Parted, Sessioned
+from stream_magic.planner.nodes import SESSION, WINDOW_END, Compute, Node, Sessions, Waiting
+
+
+class TimedLowering:
+    """Makes nodes whose rows carry their time.
+
+    Args:
+        ctx: of the query.
+        level: gives the statement of an operation, not finished.
+        seal: finishes it with these columns.
+    """
+
+    def __init__(
+        self, ctx: Context, level: Callable[[Op, set[str]], Level], seal: Callable[[Level, Sequence[tuple[str, Column]]], Compute],
+    ) -> None:  # fmt: skip
+        self._ctx = ctx
+        self._level = level
+        self._seal = seal
+
+    def sessions(self, op: Sessioned, needed: set[str]) -> tuple[Sessions, list[Column]]:
+        """The rows with the session of each, or with its bounds."""
+        kept = needed | {k.name for k in op.keys}
+        columns = [c for c in op.input.columns if c.name in kept] or op.input.columns[:1]
+        level = self._level(op.input, {c.name for c in (*columns, op.time)})
+        level.checked = level.columns[op.time.name]
+        before = self._seal(level, [(c.name, c) for c in columns])
+        bounds = Bounds(op.start.name, op.end.name, op.end.type, op.gap_us)
+        shown, hidden = list(visible_schema(before.schema)), [SEQ_FIELD, LATE_FIELD]
+        given = list(columns)
+        if op.is_numbered:
+            hidden.append(pa.field(SESSION, pa.int64()))
+        else:
+            shown += self._ctx.binder.columns(f"SELECT {bounds.sql('s')} FROM {NO_SESSION}").schema
+            given += [op.start, op.end]
+            if op.is_changelog:
+                hidden = [SEQ_FIELD, WEIGHT_FIELD]
+        made = Sessions(
+            before, tuple(c.name for c in columns), before.types, tuple(k.name for k in op.keys), op.lateness_us,
+            "numbers" if op.is_numbered else "rows" if op.is_changelog else "closed", bounds, pa.schema([*shown, *hidden]),
+            tuple(k.label for k in op.keys),
+        )  # fmt: skip
+        return made, given
+
+    def waiting(self, op: Parted, closing: Closing) -> tuple[Node, list[Column]]:
+        """Window functions whose rows are told once."""
+        (below,) = op.inputs
+        level = self._level(below, {c.name for c in below.columns})
+        level.checked = level.columns[closing.time.name]
+        before = self._seal(level, [(c.name, c) for c in below.columns])
+        names = tuple(c.name for c in below.columns)
+        items = ", ".join([*(f"{sql} AS {c.name}" for c, sql in op.items), WINDOW_END])
+        text = f"SELECT {items} {op.body}"
+        kept = EmptyTable("_sm_i0", typed_columns([*names, WINDOW_END], [*before.types, "BIGINT"]))
+        bound = self._ctx.bind_text(text, [kept])
+        for (c, _), t in zip(op.items, bound.types, strict=False):
+            c.type = t
+        made = Waiting(
+            before, names, before.types, text.replace("_sm_i0", "{0}"), pa.schema([*list(bound.schema)[:-1], SEQ_FIELD]),
+            bound.types[:-1], closing.ahead_us, closing.behind_us, tuple(closing.last_rows), op.rule,
+        )  # fmt: skip
+        return made, [c for c, _ in op.items]
