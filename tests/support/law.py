@@ -232,9 +232,11 @@ class Trial(Batch):
         handle = self.app[f"r{i}"]
         there = handle.preview(1_000_000)
         handle.subscribe(self._collect(i))
-        if not self.deltas[i] and there.num_rows:
-            ones = pa.array([1] * there.num_rows, pa.int64())
-            self.deltas[i].append(there.append_column("_weight", ones))
+        told = sum(d.num_rows for d in self.deltas[i])
+        untold = there.slice(min(told, there.num_rows))
+        if untold.num_rows:
+            ones = pa.array([1] * untold.num_rows, pa.int64())
+            self.deltas[i].append(untold.append_column("_weight", ones))
 
     def _collect(self, i: int) -> Callable[[int, pa.Table], None]:
         return lambda _epoch, delta: self.deltas[i].append(delta)

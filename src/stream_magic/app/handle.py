@@ -38,7 +38,7 @@ class Handle:
         """Calls `fn(epoch, delta)` after every epoch that changed it.
 
         The delta has the visible columns and `_weight` (+1 added, -1 taken away). What a changelog
-        holds now comes first, from this call. After that `fn` is called on the engine's thread: it must be quick and must not print. If it raises, it is called no more.
+        holds now comes first, from this call; so do the rows that a stream's query states itself (VALUES). After that `fn` is called on the engine's thread: it must be quick and must not print. If it raises, it is called no more.
 
         Returns:
             A function that ends the subscription.

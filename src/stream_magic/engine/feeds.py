@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stream_magic.contracts.feed import FeedMode, FeedStatus, GraphNode, NodeState, Snapshot
-from stream_magic.core.change import visible
+from stream_magic.core.change import SEQ, visible
 from stream_magic.engine.dataflow import CacheNode, QueryNode, RunningNode, SourceNode, TargetNode
-from stream_magic.engine.logs import ResultLog
+from stream_magic.engine.logs import RelationLog, ResultLog
 from stream_magic.engine.worker import Engine
 from stream_magic.errors import ConfigError
 
@@ -74,14 +75,16 @@ class NodeFeed:
         return status_of(self._node(), self._engine)
 
     def subscribe(self, fn: Callable[[int, pa.Table], None]) -> Callable[[], None]:
-        """Calls `fn(epoch, delta)` after every epoch that changed it; a changelog's current result comes first.
+        """Calls `fn(epoch, delta)` after every epoch that changed it.
 
-        So the sum of what a subscriber is told is the result, whenever it came.
+        A changelog's current result comes first, so the sum of what a subscriber is told is the result,
+        whenever it came; of a stream the rows that its query states itself (VALUES).
         """
         with self._engine.between_epochs():
             log = None if self._is_errors else self._node().log
-            if isinstance(log, ResultLog) and log.total:
-                fn(self._engine.epoch, visible(log.history(), with_weight=True))
+            first = _first(log) if log is not None else None
+            if first is not None and first.num_rows:
+                fn(self._engine.epoch, visible(first, with_weight=True))
             return self._engine.subscribe(self.name, fn)
 
     def _node(self) -> RunningNode:
@@ -89,6 +92,12 @@ class NodeFeed:
         if node is None:
             raise ConfigError("SM7021", f"'{self._id}' was dropped", hint="run its cell again")
         return node
+
+
+def _first(log: RelationLog) -> pa.Table:
+    """What a new subscriber is told at once. Rows that a query states are there before all that arrives."""
+    rows = log.history()
+    return rows if isinstance(log, ResultLog) else rows.filter(pc.less(rows.column(SEQ), 0))
 
 
 class EngineFeed:

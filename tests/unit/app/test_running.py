@@ -95,6 +95,24 @@ def test_subscribers_get_every_delta_with_weights_and_a_failing_one_stops_nothin
     assert "ZeroDivisionError" in app.status()["s"]["message"]
 
 
+def test_rows_that_a_query_states_come_first_to_whoever_subscribes(app: App) -> None:
+    """They are there from the query's beginning, before anybody could listen; what has arrived is not told again."""
+    app.execute(
+        "CREATE STREAM stated AS SELECT * FROM (VALUES (1), (2)) AS v(id) UNION ALL SELECT id FROM s;"
+        "CREATE STREAM below AS SELECT id * 10 AS id FROM stated"
+    )
+    app.push("s", [{"id": 3}])
+    app.step()
+    told: dict[str, list[int]] = {"stated": [], "below": [], "s": []}
+    for name, ids in told.items():
+        app[name].subscribe(lambda _, d, ids=ids: ids.extend(d.column("id").to_pylist()))
+    assert told == {"stated": [1, 2], "below": [10, 20], "s": []}
+    assert app["stated"].preview().column("id").to_pylist() == [1, 2, 3]
+    app.push("s", [{"id": 4}])
+    app.step()
+    assert told == {"stated": [1, 2, 4], "below": [10, 20, 40], "s": [4]}
+
+
 def test_push_blocks_on_a_full_queue_only_while_the_app_runs() -> None:
     app = App("t")
     app.execute("CREATE SOURCE s (id INT) WITH (connector = 'memory', queue_rows = 10)")
