@@ -23,6 +23,7 @@ from stream_magic.engine.operators.recompute import RecomputeOperator
 from stream_magic.engine.operators.remember import RememberOperator
 from stream_magic.engine.operators.session_group import SessionGroupOperator
 from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsOperator
+from stream_magic.engine.operators.table import TableOperator
 from stream_magic.engine.operators.union import UnionOperator
 from stream_magic.engine.operators.waiting import WaitingOperator
 from stream_magic.engine.state import Database
@@ -179,6 +180,8 @@ def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operat
             return SessionOperator(node, inputs[0], database)
         case Sessions():
             return SessionRowsOperator(node, inputs[0], database)
+        case Union(is_table=True):
+            return TableOperator(node, database)
         case Union():
             return UnionOperator(node)
         case Constant():

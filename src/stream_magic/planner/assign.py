@@ -149,7 +149,7 @@ class WindowAssigner:
                 Map(given, True, has_order=False, input=op, items=list(zip(given, fields, strict=True)), sign=sign,
                     where=[exp.Not(this=exp.Is(this=row.ref, expression=exp.null()))])
             )  # fmt: skip
-        return Stack(columns, True, has_order=False, parts=parts)
+        return Stack(columns, True, has_order=False, parts=parts, is_table=True)
 
 
 def _labelled(op: Op, label: str) -> Column:

@@ -71,6 +71,8 @@ def _title(node: Node) -> str:
             return f"call {', '.join(dict.fromkeys(c.function.name for c in node.calls))}"
         case Remember():
             return f"remember what each row found: {_inner(node.inner)}"
+        case Union(is_table=True):
+            return "table of the changes"
         case Union():
             return f"union of {len(node.parts)}"
         case Join():
@@ -126,6 +128,8 @@ def _kind(node: Node) -> str:
 
 def _rule(node: Node) -> list[str]:
     match node:
+        case Union(is_table=True):
+            return ["rows kept, so that only what is there is taken back"]
         case Compute() | Apply() | Union():
             return ["linear"]
         case Remember():

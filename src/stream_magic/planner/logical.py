@@ -286,9 +286,10 @@ class Sessioned(Op):
 
 @dataclass(eq=False)
 class Stack(Op):
-    """UNION ALL: `parts[i]` gives its columns by position."""
+    """UNION ALL: `parts[i]` gives its columns by position. A table takes back only what is there (`planner.nodes.Union`)."""
 
     parts: list[Op] = field(kw_only=True)
+    is_table: bool = False
 
 
 @dataclass

@@ -322,7 +322,8 @@ class Lowering:
             hidden.append(LATE_FIELD)
         if any(WEIGHT in p.schema.names for p in parts):
             hidden.append(WEIGHT_FIELD)
-        return Union(tuple(parts), pa.schema([*shown, *hidden]), parts[0].types), list(op.columns)
+        schema = pa.schema([*shown, *hidden])
+        return Union(tuple(parts), schema, parts[0].types, op.is_table), list(op.columns)
 
     def _session_group(self, op: Group, before: Compute) -> SessionGroup:
         node: Node = before

@@ -197,11 +197,13 @@ class Union:
     Attributes:
         parts: their visible columns have the same names and types.
         schema: with `_weight` if any input has it (the others count +1), with `_sm_wm` if all have it.
+        is_table: its rows are kept; what takes back a row that is not there is an error.
     """
 
     parts: tuple[Node, ...]
     schema: pa.Schema
     types: tuple[str, ...]
+    is_table: bool = False
 
     @property
     def inputs(self) -> tuple[Node, ...]:

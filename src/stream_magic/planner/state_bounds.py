@@ -52,6 +52,8 @@ class StateBound:
 
 def state_bound(node: Node) -> StateBound:
     match node:
+        case Union(is_table=True):
+            return StateBound("state as large as the table")
         case Read() | Constant() | Compute() | Apply() | Union():
             return StateBound("no state")
         case Remember():

@@ -18,6 +18,7 @@ from stream_magic.engine.network import Step
 SOURCES = """
 CREATE SOURCE a (id INT, v DOUBLE, at TIMESTAMP, WATERMARK FOR at AS at - INTERVAL 5 SECONDS) WITH (connector = 'memory');
 CREATE SOURCE b (id INT, w INT, ts TIMESTAMP, WATERMARK FOR ts AS ts - INTERVAL 5 SECONDS) WITH (connector = 'memory');
+CREATE SOURCE e (op VARCHAR, before STRUCT(id INT, v DOUBLE), after STRUCT(id INT, v DOUBLE)) WITH (connector = 'memory');
 CREATE SOURCE c (id INT, v DOUBLE) WITH (connector = 'memory', changelog = true);
 """
 START = datetime(2026, 1, 1, 0, 30, tzinfo=UTC).replace(tzinfo=None)
@@ -45,6 +46,7 @@ QUERIES = {
     "window over a join": "SELECT window_end, count(*) AS n FROM TUMBLE(j, at, INTERVAL 10 SECONDS) GROUP BY window_end",
     "sessions": "SELECT window_end, id, sum(v) AS s FROM SESSION(a, at, INTERVAL 5 SECONDS, id) GROUP BY window_start, window_end, id",
     "sessions on close": "SELECT window_end, id, count(*) AS n FROM SESSION(a, at, INTERVAL 5 SECONDS, id) GROUP BY window_start, window_end, id EMIT ON WINDOW CLOSE",
+    "table of changes": "SELECT id, v FROM latest(e)",
     "top": "SELECT id, v FROM c ORDER BY v DESC LIMIT 3",
     "over": "SELECT id, v, row_number() OVER (PARTITION BY id ORDER BY v) AS n FROM a",
     "latest": "SELECT * FROM latest(a, id)",
@@ -71,6 +73,7 @@ class Feeder:
         self._random = Random(seed)
         self._second = 0
         self._held: list[dict[str, Any]] = []
+        self._table: dict[str, Any] | None = None
 
     def give(self, *apps: App) -> None:
         r = self._random
@@ -79,10 +82,12 @@ class Feeder:
         a = [{"id": r.randrange(5), "v": r.random() * 10, "at": m} for m in moments]
         b = [{"id": r.randrange(5), "w": r.randrange(10), "ts": m} for m in moments]
         added = [{"id": r.randrange(4), "v": r.random()} for _ in range(5)]
+        table, self._table = self._table, {"id": 1, "v": r.random()}
         gone, self._held = self._held[:3], self._held[3:] + added
         for app in apps:
             app.push("a", a)
             app.push("b", b)
+            app.push("e", [{"op": "u" if table else "c", "before": table, "after": self._table}])
             app.push("c", [*gone, *added], [-1] * len(gone) + [1] * len(added))
             app.step()
 
@@ -148,7 +153,7 @@ def test_a_query_that_joins_others_is_what_it_would_be_alone(name: str, setting:
 
 
 JOINED = ["filter", "bad rows", "group", "global", "having", "distinct", "changelog", "by arrival", "grouped twice", "join", "left join", "itself",
-          "join of groups", "long window on close", "top", "over", "latest", "union", "except"]  # fmt: skip
+          "join of groups", "long window on close", "table of changes", "top", "over", "latest", "union", "except"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", QUERIES)

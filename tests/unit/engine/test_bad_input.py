@@ -112,3 +112,21 @@ def test_the_wall_clock_is_the_apps_own(app: Any) -> None:
     app.step()
     rows = app.sql("SELECT * FROM r").fetchall()
     assert rows == [(1, "2026-01-01 00:00:00"), (2, "2026-01-01 00:00:05")]
+
+
+def test_changes_of_rows_that_were_never_seen_are_errors(app: Any) -> None:
+    row = "STRUCT(id INT, v INT)"
+    app.execute(f"CREATE SOURCE cdc (op VARCHAR, before {row}, after {row}) WITH (connector = 'memory');"
+                "CREATE TABLE t AS SELECT id, v FROM latest(cdc)")  # fmt: skip
+    never = {"op": "d", "before": {"id": 7, "v": 1}, "after": None}
+    half = {"op": "u", "before": {"id": 2, "v": 5}, "after": {"id": 2, "v": 6}}
+    app.push("cdc", [{"op": "c", "before": None, "after": {"id": 1, "v": 1}}, never, half])
+    app.step()
+    assert app.sql("SELECT * FROM t ORDER BY id").fetchall() == [(1, 1), (2, 6)]
+    reason = "taken back, but it was never there"
+    assert errors(app, "t") == [(reason, never), (reason, half)]
+    app.push("cdc", [{"op": "c", "before": None, "after": {"id": 7, "v": 1}}])
+    app.step()
+    assert app.sql("SELECT count(*) FROM t").fetchall() == [(3,)], (
+        "the delete that came before is not owed"
+    )

@@ -142,6 +142,10 @@ class Bag:
             f"JOIN _rows{self._number} AS x ON b.rowid = x.r"
         )
 
+    def all(self) -> pa.Table:
+        """The rows that there are, each with the weight 1."""
+        return self._database.arrow(f"SELECT *, 1::BIGINT AS {WEIGHT} FROM {self.rows}")
+
     def delete(self, condition: str) -> int:
         """Forgets rows; how many there were."""
         return self._database.delete(f"b{self._number}", condition)
