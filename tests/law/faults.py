@@ -91,7 +91,10 @@ def hunt(fault: Fault, limit: int) -> Hunt:
         rng = random.Random(f"{fault.name} {seed}")
         world = World.draw(rng)
         drawn = [draw_query(rng, world, rng.choice(fault.forms)) for _ in range(6)]
-        seen = play(world, drawn, draw_history(rng, world, 8))
+        try:
+            seen = play(world, drawn, draw_history(rng, world, 8))
+        except Exception as e:  # a run that breaks has found it, too
+            return Hunt(fault, comparisons, f"{type(e).__name__}: {e}")
         comparisons += seen.figures.comparisons
         if seen.differences:
             first = seen.differences[0]
