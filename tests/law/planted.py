@@ -55,8 +55,7 @@ FAULTS = (
     Fault("a NULL group is new in every epoch", _MERGE, 'f"{left}.{k} IS NOT DISTINCT FROM {right}.{k}"', 'f"{left}.{k} = {right}.{k}"', ("grouped",)),
     Fault("a result that was NULL stays", _MERGE, 'f"old_{s} IS DISTINCT FROM new_{s}"', 'f"old_{s} <> new_{s}"', ("grouped",)),
     Fault("no input gives no row", _MERGE, "turn.is_first and not self._t.keys", "False", ("grouped",)),
-    Fault("the state of a window is forgotten too early", _MERGE, 'self._t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")',
-          'self._t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until} + 10000000")', ("windowed",)),
+    Fault("the state of a window is forgotten too early", _MERGE, 'database.delete(self._state, f"{WINDOW_END} <= {until}")', 'database.delete(self._state, f"{WINDOW_END} <= {until} + 10000000")', ("windowed",)),
     Fault("a window that ends at the watermark stays open", _MERGE, "WHERE {WINDOW_END} <= {{until}}", "WHERE {WINDOW_END} < {{until}}", ("windowed",)),
     Fault("a closed window is told again", _MERGE, '            t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")', "            pass", ("windowed",)),
     # Aggregates that are computed again.
@@ -89,7 +88,7 @@ FAULTS = (
     Fault("an idle partition holds the others back", _MARKS, "elif p not in self._idle and p not in self._ended:", "elif p not in self._ended:", ("windowed",)),
     Fault("a row is judged by its own partition alone", _MARKS, "return np.maximum(own, source, out=own), after", "return own, after", ("windowed",)),
     Fault("a partition falls idle at once", _MARKS, "if now_us - last >= self._idle_timeout_us:", "if now_us >= last:", ("windowed",)),
-    Fault("the watermark alone closes no window", "engine.program", "turn.is_first or own.has_moved or any", "turn.is_first or any", ("windowed",)),
+    Fault("the watermark alone closes no window", "engine.wave", "if is_first or turn.has_moved or any(", "if is_first or any(", ("windowed",)),
     Fault("a row sees its own watermark in a join", "engine.timeline", 'side="right"', 'side="left"', test="tests/property/test_arrival.py"),
     Fault("a joined row is judged by the higher watermark", "engine.timeline", "lowest = np.minimum(lowest, part.before(numbers))", "lowest = np.maximum(lowest, part.before(numbers))",
           test="tests/unit/engine/test_join.py"),
@@ -98,7 +97,7 @@ FAULTS = (
           test="tests/unit/engine/test_compute.py"),
     # Sessions.
     Fault("events a gap apart are two sessions", "engine.sessions.spans", "[:-1] > gap_us)", "[:-1] >= gap_us)", ("session",)),
-    Fault("a session that ends at its watermark is open for a row", "engine.sessions.judge", "if last + reach <= row.mark or", "if last + reach < row.mark or", ("session",)),
+    Fault("a session that ends at its watermark is open for a row", "engine.sessions.judge", "if last + reach <= row.mark:", "if last + reach < row.mark:", ("session",)),
     Fault("a session that ends at the watermark stays open", "engine.sessions.table", 'is_closed = (s["last"] <= due)', 'is_closed = (s["last"] < due)', ("session",)),
     Fault("states stay behind when sessions become one", "engine.operators.session_group", 'if self._inputs["moved"].table.num_rows:', "if not deltas:", ("session",)),
     Fault("rows of a session that grows are not taken back", "engine.operators.sessions", 'given(-1, "m", moved)', 'given(1, "m", moved)', ("session",)),

@@ -123,13 +123,14 @@ class Trial(Batch):
     Args:
         setup: statements between the sources and the queries.
         tables: what the twins read besides the sources.
+        first: so many queries are there from the beginning; all without it. `start` brings the others.
         may_refuse: a query that is refused is kept in `refused` and left out.
         checks: each step compares.
     """
 
     def __init__(
         self, sources: Iterable[Source], queries: Sequence[Query], setup: Sequence[str] = (),
-        tables: dict[str, pa.Table] | None = None, *, may_refuse: bool = False, checks: bool = True,
+        tables: dict[str, pa.Table] | None = None, *, first: int | None = None, may_refuse: bool = False, checks: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(sources, tables)
         self.clock = ManualClock("2026-01-01 00:00:00")
@@ -143,16 +144,11 @@ class Trial(Batch):
             s.schema = self.app[s.name].schema
         for statement in setup:
             self.app.execute(statement)
-        for i in range(len(self.queries)):
-            try:
-                self.create(i)
-            except StreamMagicError as e:
-                if not may_refuse:
-                    self.app.close()
-                    raise
-                self.refused[i] = e
-                continue
-            self._subscribe(i)
+        self.may_refuse = may_refuse
+        self.running: list[int] = []
+        """Numbers of the queries that have started and were not refused."""
+        for i in range(len(self.queries) if first is None else first):
+            self.start(i)
 
     def __enter__(self) -> Trial:
         return self
@@ -162,14 +158,22 @@ class Trial(Batch):
             self.agree()
         self.app.close()
 
+    def start(self, i: int) -> None:
+        """A query begins, with what its inputs have kept."""
+        try:
+            self.create(i)
+        except StreamMagicError as e:
+            if not self.may_refuse:
+                self.app.close()
+                raise
+            self.refused[i] = e
+            return
+        self._subscribe(i)
+        self.running.append(i)
+
     def create(self, i: int) -> None:
         """The table `r` with its number, of one query."""
         self.app.execute(f"CREATE TABLE r{i} AS {self.queries[i].sql}")
-
-    @property
-    def running(self) -> list[int]:
-        """Numbers of the queries that were not refused."""
-        return [i for i in range(len(self.queries)) if i not in self.refused]
 
     def push(
         self, rows: Sequence[Row], weights: Sequence[int] | None = None, partition: int = 0,

@@ -79,9 +79,6 @@ class Scope:
                 return [(c.label, c.ref) for c in item.columns]
         return None
 
-    def has(self, label: str) -> bool:
-        return any(i.find(label) for i in self.items)
-
     def resolve(self, parts: Sequence[exp.Expr]) -> exp.Expr | None:
         """`o.after.x` as an expression over column names; None if nothing here has that name."""
         names = [p.name for p in parts]

@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlglot import exp, parse_one
 
 import stream_magic.planner
+from stream_magic.engine.operators.template import fill
 from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
@@ -26,7 +27,6 @@ from stream_magic.planner.nodes import (
     Partition,
     Plan,
     Read,
-    Remember,
     SessionGroup,
     Sessions,
     Union,
@@ -105,8 +105,7 @@ def _of_node(node: Node) -> set[str]:
             }
         case Aggregate():
             return _of_aggregate(node)
-        case Remember():
-            return {"node:remember"}
+    return {f"node:{type(node).__name__.lower()}"}
 
 
 def _of_compute(node: Compute) -> set[str]:
@@ -145,7 +144,7 @@ def _of_aggregate(node: Aggregate) -> set[str]:
     if not node.calls:
         found.add(f"node:distinct {how}")
     for call in node.calls:
-        found |= _of_call(call.sql, how)
+        found |= _of_call(call.shown or call.sql, how)
     return found
 
 
@@ -161,7 +160,7 @@ def _of_partition(node: Partition) -> set[str]:
     rule = "over partitions" if node.rule.endswith("over partitions") else node.rule
     keys = "by keys" if node.key_types else "as one partition"
     found = {f"node:{rule} {keys}"}
-    for window in parse_one(node.sql.format(*"abcdefghij"), read="duckdb").find_all(exp.Window):
+    for window in parse_one(fill(node.sql, "abcdefghij"), read="duckdb").find_all(exp.Window):
         found |= _of_window(window)
     return found
 
