@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from stream_magic.language.statements import Emit
 from stream_magic.planner.context import Ctes, Result
-from stream_magic.planner.ending import Ending, Expressions, resorted
+from stream_magic.planner.correlated import Links, has_outer, split_links, with_links
+from stream_magic.planner.ending import Ending, Expressions, lets_one, resorted
 from stream_magic.planner.from_clause import FromClause
-from stream_magic.planner.grouping import Grouper
+from stream_magic.planner.grouping import Grouped, Grouper
 from stream_magic.planner.joins import filtered
 from stream_magic.planner.logical import COLUMN_NAME, Column, Op, conjuncts, renamed
 from stream_magic.planner.over import add_windows
-from stream_magic.planner.scope import OUTER, Scope
+from stream_magic.planner.scope import Correlated, Frame, Scoping, View
 from stream_magic.planner.select_list import Items, SelectList, position
-from stream_magic.planner.subqueries import Subqueries, split_links, with_links
+from stream_magic.planner.subqueries import Subqueries
 from stream_magic.planner.text import short
 
 if TYPE_CHECKING:
@@ -33,15 +35,16 @@ class Block:
     """One SELECT."""
 
     def __init__(
-        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None, emit: Emit
+        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scoping | None, emit: Emit
     ) -> None:
         self._blocks = blocks
         self._ctx = blocks.ctx
         self._select = select
         self._ctes = ctes
-        self._parent = parent
+        self._frame = parent.anew(blocks.ctx.names) if isinstance(parent, Frame) else None
+        self._parent = self._frame or parent
         self._emit: Emit = emit
-        self._links: list[tuple[Column, exp.Expr]] = []
+        self._links: Links = self._frame.links if self._frame is not None else []
         self._residual: list[exp.Expr] = []
 
     def plan(self) -> Result:
@@ -72,16 +75,18 @@ class Block:
             op, expressions = self._before_groups(op, expressions, subqueries)
             if not any(select.args.get(c) for c in ("group", "having", "qualify")):
                 empty = [e.copy() for e in expressions.outputs]
-            op, expressions, keys = self._grouped(op, expressions, items, row)
-            row = [c for c in op.columns if c not in (link for link, _ in self._links)]
-            subqueries = Subqueries(self._blocks, Scope(), self._ctes)
+            self._refuse_partly_linked(expressions)
+            grouped, expressions, keys = self._grouped(op, expressions, items, row)
+            op, row = grouped.op, [c for c in grouped.op.columns if c not in grouped.links]
+            subqueries = Subqueries(self._blocks, View(self._scope, grouped.meant), self._ctes)
         op, beside = subqueries.expressions(op, expressions.all())
         op, changed = self._windowed(op, beside, row)
         expressions = expressions.changed(changed)
         conditions = [*expressions.having, *expressions.qualify]
         op = filtered(op, [c for e in conditions for c in conjuncts(e)])
         ending = Ending(self._ctx, select, op, self._links, self._residual)
-        return ending.result([n for n, _ in items], expressions, order, keys, empty)
+        result = ending.result([n for n, _ in items], expressions, order, keys, empty)
+        return replace(result, is_framed=self._frame is not None)
 
     # --- pieces ----------------------------------------------------------------------------------
 
@@ -102,30 +107,31 @@ class Block:
     def _filter(self, op: Op, condition: exp.Expr) -> Op:
         parts = conjuncts(condition)
         links: list[tuple[exp.Expr, exp.Expr]] = []
-        if self._parent is not None:
+        if self._parent is not None and self._frame is None:
             links, parts = split_links(self._blocks, parts, self._scope)
             parts = [p for p in parts if not self._is_residual(p)]
         if parts:
             node = exp.and_(*parts, copy=True)
             op, where = self._blocks.condition(op, node, self._scope, self._ctes, self._aliases)
             op = filtered(op, where, "WHERE " + short(condition))
-        op, self._links = with_links(self._blocks, op, links)
+        op, made = with_links(self._blocks, op, links)
+        self._links += made
         return op
 
     def _is_residual(self, part: exp.Expr) -> bool:
         """A condition that needs the row around: it becomes part of the join with it."""
-        resolved = self._resolve(part)
-        if not any(c.meta.get(OUTER) for c in resolved.find_all(exp.Column)):
+        with self._scope.seeing_outer():
+            resolved = self._resolve(part)
+        if not has_outer(resolved):
             return False
+        if resolved.find(exp.Query) is not None:
+            raise Correlated
         select = self._select
         if any(
             select.args.get(c)
             for c in ("group", "having", "distinct", "limit", "offset", "qualify")
         ) or any(any(self._ctx.finder.find(e)) or e.find(exp.Window) for e in select.expressions):
-            raise self._ctx.refuse(
-                "SM3059", "this subquery depends on the row around it by more than equalities",
-                "write it as a join with GROUP BY", part,
-            )  # fmt: skip
+            raise Correlated
         self._residual.append(resolved)
         return True
 
@@ -209,7 +215,7 @@ class Block:
 
     def _grouped(
         self, op: Op, expressions: Expressions, items: Items, row: list[Column]
-    ) -> tuple[Op, Expressions, tuple[str, ...] | None]:
+    ) -> tuple[Grouped, Expressions, tuple[str, ...] | None]:
         group = self._select.args.get("group")
         resolved = self._resolved_group(group, items) if group is not None else None
         plain = [
@@ -219,7 +225,7 @@ class Block:
         ]
         grouped = Grouper(
             self._ctx, op, resolved, expressions.all(), columns=row, links=[c for c, _ in self._links],
-            emit=self._emit, all_keys=plain,
+            emit=self._emit, all_keys=plain, frame=self._frame,
         ).run()  # fmt: skip
         has_sets = resolved is not None and resolved.find(exp.GroupingSets, exp.Rollup, exp.Cube)
         if resolved is not None and not grouped.keys and not has_sets:
@@ -235,7 +241,20 @@ class Block:
         self._ctx.details.append(f"by {detail}" if detail else "aggregate")
         names = tuple(shown[k] for k in grouped.keys if k in shown)
         keys = names if len(names) == len(grouped.keys) else None
-        return grouped.op, expressions.changed(grouped.expressions), keys
+        return grouped, expressions.changed(grouped.expressions), keys
+
+    def _refuse_partly_linked(self, expressions: Expressions) -> None:
+        """Of no rows there is a group too: what it says beside its aggregates needs the rows around themselves."""
+        if not self._links or self._frame is not None:
+            return
+        args = self._select.args
+        group = args.get("group")
+        is_whole = group is None or group.find(exp.GroupingSets, exp.Rollup, exp.Cube) is not None
+        more = any(args.get(c) for c in ("having", "qualify", "group")) or not lets_one(
+            self._select
+        )
+        if is_whole and (more or any(e.find(exp.Window) for e in expressions.outputs)):
+            raise Correlated
 
     def _shown_key(self, text: str) -> str:
         labels = {c.name: c.label for c in self._scope.columns()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -14,7 +15,7 @@ from stream_magic.planner.context import Context, Cte, Ctes, Result
 from stream_magic.planner.joins import filtered
 from stream_magic.planner.logical import SEVERAL, Given, Map, Op, Scan, conjuncts, extended, renamed
 from stream_magic.planner.over import top
-from stream_magic.planner.scope import Item, Scope, resolve_all
+from stream_magic.planner.scope import Item, Scope, Scoping, resolve_all
 from stream_magic.planner.select_list import position
 from stream_magic.planner.sets import combine
 from stream_magic.planner.subqueries import Subqueries
@@ -29,7 +30,7 @@ class Blocks:
         self._ctes: dict[int, Result] = {}
 
     def query(
-        self, query: exp.Expr, ctes: Ctes, parent: Scope | None = None, *, emit: Emit = "changes"
+        self, query: exp.Expr, ctes: Ctes, parent: Scoping | None = None, *, emit: Emit = "changes"
     ) -> Result:  # fmt: skip
         """A SELECT, a set operation or VALUES."""
         while isinstance(query, exp.Subquery | exp.Paren):
@@ -43,7 +44,7 @@ class Blocks:
             op = self.values(query)
             return Result(op, list(op.columns))
         if isinstance(query, exp.SetOperation):
-            return self._ordered_set(query, combine(self, query, ctes))
+            return self._ordered_set(query, combine(self, query, ctes, parent))
         if isinstance(query, exp.Subquery):
             return self._ordered_set(query, self.query(query.this, ctes, parent))
         if not isinstance(query, exp.Select):
@@ -114,12 +115,6 @@ class Blocks:
         self, op: Op, result: Result, scope: Scope, item: Item, condition: exp.Expr | None, kind: str, ctes: Ctes
     ) -> Op:  # fmt: skip
         """A LATERAL that gives one row for each row: its columns beside it."""
-        if condition is not None and kind == "LEFT":
-            raise self.ctx.refuse(
-                "SM3059",
-                "LEFT JOIN LATERAL with a condition is not supported yet",
-                "put the condition inside",
-            )
         op, values = Subqueries(self, scope, ctes).one_row(op, result)
         made = [(self.ctx.names.like(c), v) for c, v in zip(result.columns, values, strict=True)]
         item.columns = [c for c, _ in made]
@@ -129,7 +124,12 @@ class Blocks:
         if condition is None:
             return op
         named = {c.name: n for c, (n, _) in zip(result.columns, made, strict=True)}
-        return filtered(op, [renamed(condition, named)])
+        condition = renamed(condition, named)
+        if kind != "LEFT":
+            return filtered(op, [condition])
+        item.columns = [self.ctx.names.like(c) for c in item.columns]
+        found = [exp.Case(ifs=[exp.If(this=condition.copy(), true=c.ref)]) for c, _ in made]
+        return extended(op, list(zip(item.columns, found, strict=True)))
 
     def _unknown(self, column: exp.Column) -> exp.Expr:
         if column.name.lower() == "rowid":
@@ -176,6 +176,10 @@ class Blocks:
                 known = resolve_all(key.this, Scope(), lambda c: by_label[c.name.lower()].ref)
                 key.set("this", known)
             order.append(key)
-        op = top(self.ctx, result.op, order, result.columns, limit, offset, [])
+        links = [c for c, _ in result.links]
+        op = top(self.ctx, result.op, order, result.columns, limit, offset, links)
         moved = dict(zip((c.name for c in result.op.columns), op.columns, strict=True))
-        return Result(op, [moved[c.name] for c in result.columns])
+        return replace(
+            result, op=op, columns=[moved[c.name] for c in result.columns], is_single=False, keys=None,
+            links=[(moved[c.name], o) for c, o in result.links],
+        )  # fmt: skip

@@ -17,7 +17,7 @@ from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
 from stream_magic.planner.aggregates import AggregateFinder, function_name
 from stream_magic.planner.clock import CLOCK_TABLE, with_clock
-from stream_magic.planner.logical import Column, Names, Op
+from stream_magic.planner.logical import Column, Names, Op, conjunction
 from stream_magic.planner.references import References
 from stream_magic.planner.refuse import CLAUSES, Unsupported
 from stream_magic.planner.volatile import VolatileFinder
@@ -44,6 +44,7 @@ class Result:
     Attributes:
         keys: the grouping columns among them, or None if it does not group.
         links: for a correlated subquery, its columns and the outer expressions that they equal.
+        is_framed: the links are the row around itself: NULL is the same as NULL, and of each row the query knows the answer.
         residual: further conditions of a correlated subquery, over its columns and outer ones.
         is_single: it gives exactly one row (for each value of its links).
         empty: what its columns are over no input, as SQL; only of a single row.
@@ -54,8 +55,16 @@ class Result:
     keys: tuple[str, ...] | None = None
     links: list[tuple[Column, exp.Expr]] = field(default_factory=list)
     residual: list[exp.Expr] = field(default_factory=list)
+    is_framed: bool = False
     is_single: bool = False
     empty: dict[str, exp.Expr] = field(default_factory=dict)
+
+    @property
+    def condition(self) -> exp.Expr | None:
+        """What joins it to the rows around."""
+        same = exp.NullSafeEQ if self.is_framed else exp.EQ
+        equal = [same(this=outer.copy(), expression=inner.ref) for inner, outer in self.links]
+        return conjunction([*equal, *self.residual])
 
 
 @dataclass

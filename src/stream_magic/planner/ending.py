@@ -73,7 +73,9 @@ class Ending:
         sorts = self._distinct([places[e.sql("duckdb")] for e in expressions.on], sorts)
         over_nothing = {c.name: e for c, e in zip(self._columns, empty or (), strict=False)}
         limit, offset = self._select.args.get("limit"), self._select.args.get("offset")
-        is_limited = limit is not None or offset is not None
+        is_limited = (limit is not None or offset is not None) and not (
+            empty is not None and lets_one(self._select)
+        )
         if is_limited:
             links = [c for c, _ in self._links]
             op = top(self._ctx, self._op, sorts, self._columns, limit, offset, links)
@@ -137,6 +139,14 @@ class Ending:
         self._op = op
         self._columns = [moved[c.name] for c in self._columns]
         self._links = [(moved[c.name], o) for c, o in self._links]
+
+
+def lets_one(select: exp.Select) -> bool:
+    """Its LIMIT and OFFSET let a single row through."""
+    limit = select.args.get("limit")
+    count = limit.expression if limit is not None else None
+    is_enough = isinstance(count, exp.Literal) and not count.is_string and str(count.this) != "0"
+    return (limit is None or is_enough) and select.args.get("offset") is None
 
 
 def resorted(order: exp.Ordered, key: exp.Expr) -> exp.Ordered:

@@ -9,10 +9,12 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 from stream_magic.planner.context import Ctes, Result
+from stream_magic.planner.correlated import plan_inside
+from stream_magic.planner.in_row import is_in_row, resolve_in_row
 from stream_magic.planner.joins import filtered, join
-from stream_magic.planner.logical import Column, Given, Map, Op
+from stream_magic.planner.logical import Column, Given, Map, Op, conjunction, conjuncts
 from stream_magic.planner.references import PLACE, table_name
-from stream_magic.planner.scope import Item, Scope
+from stream_magic.planner.scope import Frame, Item, Scope, Scoping
 from stream_magic.planner.windows import WindowCall
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ class FromClause:
     """Reads the FROM clause of one SELECT: gives an operation and fills a scope."""
 
     def __init__(
-        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scope | None, emit: Emit
+        self, blocks: Blocks, select: exp.Select, ctes: Ctes, parent: Scoping | None, emit: Emit
     ) -> None:
         self._blocks = blocks
         self._ctx = blocks.ctx
@@ -31,6 +33,7 @@ class FromClause:
         self._ctes = ctes
         self._emit: Emit = emit
         self.scope = Scope(parent=parent)
+        self._frame = parent if isinstance(parent, Frame) else None
         self._op: Op | None = None
         self._laterals: dict[int, Result] = {}
         self._waiting: list[tuple[Item, Relation, exp.Join | None]] = []  # caches before any stream
@@ -38,9 +41,16 @@ class FromClause:
     def read(self) -> Op:
         clause = self._select.args.get("from_")
         if clause is None:
-            return Given([], select=exp.select("1"))
+            return self._frame.op if self._frame is not None else Given([], select=exp.select("1"))
         joins: list[exp.Join] = self._select.args.get("joins") or []
-        self._add(clause.this, None)
+        is_last = any(str(j.side).upper() in ("RIGHT", "FULL") for j in joins) or self._cache_of(
+            clause.this
+        )
+        if self._frame is not None and not is_last:
+            self._op = self._frame.op
+        self._add(
+            clause.this, None if self._op is None else exp.Join(this=clause.this, kind="CROSS")
+        )
         for j in joins:
             self._add(j.this, j)
         if self._op is None:
@@ -49,13 +59,34 @@ class FromClause:
                 "SM3015", f"a continuous query reads a stream, and {names} is none",
                 "join the cache to a stream, or use app.sql(...) for a snapshot", clause,
             )  # fmt: skip
+        if self._frame is not None and is_last:
+            self._op = join(self._ctx, self._op, self._frame.op, "INNER", None)
         return self._op
 
     # --- items -----------------------------------------------------------------------------------
 
     def _add(self, node: exp.Expr, j: exp.Join | None) -> None:
+        """An item; conditions of an inner join that ask subqueries hold behind it as well."""
+        on = j.args.get("on") if j is not None and self._kind(j) == "INNER" else None
+        asking = [c for c in conjuncts(on) if c.find(exp.Query)]
+        if j is not None and asking:
+            rest = conjunction([c for c in conjuncts(on) if c not in asking])
+            j = j.copy()
+            j.set("on", rest)
+        self._add_item(node, j)
+        for condition in asking:
+            self._filter(condition)
+
+    def _add_item(self, node: exp.Expr, j: exp.Join | None) -> None:
         if isinstance(node, exp.Unnest) or (
             isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)
+        ):
+            self._unnest(node, j)
+            return
+        if (
+            self._op is not None
+            and is_in_row(node)
+            and (j is None or self._kind(j) in ("INNER", "LEFT"))
         ):
             self._unnest(node, j)
             return
@@ -67,22 +98,20 @@ class FromClause:
         if nested or (isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table)):
             self._brackets(node, j)
             return
-        is_lateral = isinstance(node, exp.Lateral) or self._op is not None
         inner = node.this if isinstance(node, exp.Lateral) else node
-        op, item, links = self._item(node, inner, is_lateral=is_lateral)
-        self._join(op, item, j, links)
+        op, item = self._item(node, inner)
+        self._join(op, item, j)
 
-    def _item(self, node: exp.Expr, inner: exp.Expr, *, is_lateral: bool) -> tuple[Op, Item, list[tuple[Column, exp.Expr]]]:  # fmt: skip
+    def _item(self, node: exp.Expr, inner: exp.Expr) -> tuple[Op, Item]:
         if isinstance(inner, exp.Subquery):
-            around = self.scope if is_lateral else self.scope.parent
-            result = self._blocks.query(inner.this, self._ctes, around)
+            result = self._lateral(inner.this)
             item = self._named(node, result.columns, node.alias or "_q")
-            if result.links or result.residual:
+            if result.condition is not None:
                 self._laterals[id(item)] = result
-            return result.op, item, result.links
+            return result.op, item
         if isinstance(inner, exp.Values):
             op: Op = self._blocks.values(inner)
-            return op, self._named(node, op.columns, inner.alias or "valueslist"), []
+            return op, self._named(node, op.columns, inner.alias or "valueslist")
         if not isinstance(inner, exp.Table):
             raise self._ctx.refuse(
                 "SM3012",
@@ -95,17 +124,23 @@ class FromClause:
         if place is not None:
             call = self._ctx.found.windows[place]
             op = self._window(call, inner)
-            return op, self._named(inner, op.columns, inner.alias or call.name), []
+            return op, self._named(inner, op.columns, inner.alias or call.name)
         name = table_name(inner)
         if name.lower() in self._ctes:
             result = self._blocks.cte(name.lower(), self._ctes)
-            return result.op, self._named(inner, result.columns, inner.alias or name), []
+            return result.op, self._named(inner, result.columns, inner.alias or name)
         relation = self._ctx.catalog.find(name, self._ctx.span(inner))
         op = self._blocks.scan(relation)
         schema_name, _, short = relation.name.rpartition(".")
         item = self._named(inner, op.columns, inner.alias or short)
         item.schema_name = "" if inner.alias else schema_name
-        return op, item, []
+        return op, item
+
+    def _lateral(self, query: exp.Expr) -> Result:
+        """A subquery, which may read what stands before it."""
+        if self._op is None:
+            return self._blocks.query(query, self._ctes, self.scope)
+        return plan_inside(self._blocks, self._op, query, self._ctes, self.scope)
 
     def _check_item(self, table: exp.Table) -> None:
         for clause, value in table.args.items():
@@ -165,28 +200,22 @@ class FromClause:
 
     # --- joins -----------------------------------------------------------------------------------
 
-    def _join(
-        self, op: Op, item: Item, j: exp.Join | None, links: list[tuple[Column, exp.Expr]]
-    ) -> None:
+    def _join(self, op: Op, item: Item, j: exp.Join | None) -> None:
         result = self._laterals.get(id(item))
-        if result is None and not links:
+        if result is None:
             self._put(op, Scope([item]), j)
             return
         assert j is not None  # noqa: S101  # a subquery with links stands beside something
         assert self._op is not None  # noqa: S101
         kind = self._kind(j)
         condition = self._condition(Scope([item]), j)
-        if result is not None and result.is_single and kind in ("INNER", "LEFT"):
+        if result.is_single and kind in ("INNER", "LEFT"):
             self._op = self._blocks.beside(
                 self._op, result, self.scope, item, condition, kind, self._ctes
             )
             return
-        for inner, outer in links:
-            equal = exp.EQ(this=outer.copy(), expression=inner.ref)
-            condition = equal if condition is None else exp.and_(condition, equal)
-        for rest in result.residual if result is not None else []:
-            condition = rest if condition is None else exp.and_(condition, rest)
-        self._op = join(self._ctx, self._op, op, kind, condition, j)
+        on = conjunction([c for c in (condition, result.condition) if c is not None])
+        self._op = join(self._ctx, self._op, op, kind, on, j)
         self._ctx.details.append(f"{kind.lower()} join" if kind != "INNER" else "join")
 
     def _kind(self, j: exp.Join) -> str:
@@ -333,13 +362,13 @@ class FromClause:
     # --- unnest ----------------------------------------------------------------------------------
 
     def _unnest(self, node: exp.Expr, j: exp.Join | None) -> None:
-        """UNNEST of a column beside it: linear, one row becomes several."""
+        """UNNEST of a column beside it, or a LATERAL that reads the row alone: linear, one row becomes several."""
         if self._op is None:
             self._op = Given([], select=exp.select("1"))
         names, kinds = self._unnested(node)
         columns = [self._ctx.names.new(n, t) for n, t in zip(names, kinds, strict=True)]
         alias = self._ctx.names.alias()
-        resolved = self._blocks.resolve(node, self.scope)
+        resolved = self._in_row(node)
         inner = [f"_u{i}" for i in range(len(columns))]
         resolved.set(
             "alias",
@@ -363,9 +392,19 @@ class FromClause:
             self._op, columns=[*self._op.columns, *columns], keeps=True, joins=[exp.Join(**args)], joined=joined
         )  # fmt: skip
 
+    def _in_row(self, node: exp.Expr) -> exp.Expr:
+        """A copy over column names."""
+        if isinstance(node, exp.Unnest) or isinstance(node.this, exp.Unnest | exp.Func):
+            return self._blocks.resolve(node, self.scope)
+        copied = node.this.copy() if isinstance(node, exp.Lateral) else node.copy()
+        copied.set("alias", None)
+        resolve_in_row(self._ctx, self.scope, copied)
+        inner = copied if isinstance(copied, exp.Subquery) else exp.Subquery(this=copied)
+        return exp.Lateral(this=inner)
+
     def _unnested(self, node: exp.Expr) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names and types of an UNNEST's columns, told by DuckDB."""
-        bare = self._blocks.resolve(node, self.scope)
+        bare = self._in_row(node)
         alias = node.args.get("alias")
         names = (
             tuple(c.name for c in alias.args.get("columns") or [])

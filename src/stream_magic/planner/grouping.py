@@ -23,6 +23,7 @@ from stream_magic.planner.aggregates import (
     order_of,
 )
 from stream_magic.planner.context import Context
+from stream_magic.planner.joins import join
 from stream_magic.planner.logical import (
     SEVERAL,
     Aggregation,
@@ -32,20 +33,29 @@ from stream_magic.planner.logical import (
     Op,
     Sessioned,
     Stack,
+    conjunction,
     extended,
 )
+from stream_magic.planner.scope import Frame
 from stream_magic.planner.sessions import session_of
 from stream_magic.planner.ties import settled
 
 
 @dataclass
 class Grouped:
-    """The operation over groups, and what expressions of the SELECT have become."""
+    """The operation over groups, and what expressions of the SELECT have become.
+
+    Attributes:
+        links: columns of a correlated subquery's links.
+        keys: columns by the text of what is grouped by.
+        meant: what columns of the rows are called now, where groups have them.
+    """
 
     op: Op
     expressions: list[exp.Expr]
     links: list[Column]
     keys: dict[str, Column]
+    meant: dict[str, Column]
 
 
 class Grouper:
@@ -54,6 +64,7 @@ class Grouper:
     def __init__(
         self, ctx: Context, op: Op, group: exp.Group | None, expressions: Sequence[exp.Expr], *,
         columns: Sequence[Column], links: list[Column], emit: Emit, all_keys: Sequence[exp.Expr],
+        frame: Frame | None = None,
     ) -> None:  # fmt: skip
         self._ctx = ctx
         self._op = op
@@ -63,6 +74,8 @@ class Grouper:
         self._links = links
         self._emit: Emit = emit
         self._all_keys = all_keys
+        self._frame = frame
+        self._nodes: list[exp.Expr] = []  # the aggregates over columns, in the order of `_calls`
         self._keys: dict[str, exp.Expr] = {}
         self._made: dict[str, Column] = {}
         self._items: list[tuple[Column, exp.Expr]] = []
@@ -83,8 +96,9 @@ class Grouper:
             groupings: dict[str, Column] = {}
         else:
             op, keys, links, groupings = self._several(before, before_keys, aggregations, sets)
-        after = [self._after(e, keys, groupings) for e in self._expressions]
-        return Grouped(op, after, links, keys)
+        named = {c.name: new for c, new in zip(self._links, links, strict=True)}
+        after = [self._after(e, {**named, **keys}, groupings) for e in self._expressions]
+        return Grouped(op, after, links, keys, {**named, **keys})
 
     # --- keys ------------------------------------------------------------------------------------
 
@@ -163,6 +177,7 @@ class Grouper:
             if self._ctx.is_of_row(part) and not isinstance(part, exp.Column):
                 part.replace(self._before(part).ref)
         is_mergeable = core.find(exp.Distinct) is None and order is None
+        self._nodes.append(node)
         return Aggregation(column, node.sql("duckdb"), is_mergeable, shown)
 
     def _refuse(self, name: str, node: exp.Expr) -> None:
@@ -182,12 +197,15 @@ class Grouper:
         chosen: list[str],
     ) -> tuple[Op, dict[str, Column], list[Column]]:
         ctx = self._ctx
+        links_before = self._links
+        if not chosen and self._frame is not None:
+            before, calls, links_before = self._over_all(before, calls, self._frame.op)
         end = self._closing_end(before, [before_keys[k] for k in chosen])
         keys = {k: ctx.names.like(before_keys[k]) for k in chosen}
-        links = [ctx.names.like(c) for c in self._links]
+        links = [ctx.names.like(c) for c in links_before]
         pairs = [
             *((keys[k], before_keys[k]) for k in chosen),
-            *zip(links, self._links, strict=True),
+            *zip(links, links_before, strict=True),
         ]
         is_closing = self._emit == "close" and end is not None
         group = Group(
@@ -196,6 +214,24 @@ class Grouper:
             input=before, keys=pairs, calls=calls, emit="close" if is_closing else "changes", end=end,
         )  # fmt: skip
         return group, keys, links
+
+    def _over_all(
+        self, before: Op, calls: list[Aggregation], rows: Op
+    ) -> tuple[Op, list[Aggregation], list[Column]]:
+        """A row around for which there are no rows is a group, too: it is joined to nothing, and nothing is counted."""
+        ctx = self._ctx
+        around = Map.over(rows, [(ctx.names.like(c), c.ref) for c in rows.columns])
+        there = ctx.names.new("there", "BOOLEAN")
+        linked = dict(zip((c.name for c in rows.columns), around.columns, strict=True))
+        same = [exp.NullSafeEQ(this=linked[c.name].ref, expression=c.ref) for c in self._links]
+        joined = join(
+            ctx, around, extended(before, [(there, exp.true())]), "LEFT", conjunction(same)
+        )
+        only = [
+            replace(c, sql=_only(node, there).sql("duckdb"))
+            for c, node in zip(calls, self._nodes, strict=True)
+        ]
+        return joined, only, [linked[c.name] for c in self._links]
 
     def _closing_end(self, before: Op, keys: list[Column]) -> Column | None:
         """The end of the window that is among the keys, if the watermark closes it."""
@@ -261,8 +297,6 @@ class Grouper:
         if text in keys:
             return keys[text].ref
         if isinstance(e, exp.Column):
-            if e.meta.get("sm_outer"):
-                return e
             raise self._ctx.refuse(
                 "SM3042", f"'{self._label(e)}' is neither grouped nor aggregated",
                 "add it to GROUP BY, or aggregate it: any_value(...)", e,
@@ -282,6 +316,14 @@ class Grouper:
 
     def _label(self, column: exp.Column) -> str:
         return next((c.label for c in self._op.columns if c.name == column.name), column.name)
+
+
+def _only(call: exp.Expr, there: Column) -> exp.Expr:
+    """The aggregate over rows where this is true."""
+    if isinstance(call, exp.Filter):
+        both = exp.and_(call.expression.this, there.ref)
+        return exp.Filter(this=call.this.copy(), expression=exp.Where(this=both))
+    return exp.Filter(this=call.copy(), expression=exp.Where(this=there.ref))
 
 
 def _null(column: Column) -> exp.Expr:

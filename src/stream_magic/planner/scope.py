@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sqlglot import exp
 
-from stream_magic.planner.logical import RESOLVED, Column
+from stream_magic.planner.logical import RESOLVED, Column, Map, Names, Op, renamed
 
 OUTER = "sm_outer"  # meta of a column that belongs to the SELECT around
+
+
+class Correlated(Exception):  # not a failure: the query is planned in another way
+    """A query asks for the row around it where that cannot become a condition of the join with it."""
+
+
+class Scoping(Protocol):
+    """Anything that knows what a name means."""
+
+    def resolve(self, parts: Sequence[exp.Expr]) -> exp.Expr | None: ...
 
 
 @dataclass
@@ -33,14 +45,13 @@ class Scope:
     Attributes:
         items: in the order of FROM.
         merged: names that USING made one column of, lower case, and what they are.
-        parent: the scope around a subquery.
-        outer: columns of the parent that were met here.
+        parent: what is around a subquery.
     """
 
     items: list[Item] = field(default_factory=list)
     merged: dict[str, exp.Expr] = field(default_factory=dict)
-    parent: Scope | None = None
-    outer: dict[str, Column] = field(default_factory=dict)
+    parent: Scoping | None = None
+    _sees_outer: bool = False
 
     def columns(self) -> list[Column]:
         return [c for i in self.items for c in i.columns]
@@ -86,12 +97,23 @@ class Scope:
             rest = [exp.to_identifier(p.name, quoted=True) for p in parts[used:]]
             head = column.copy()
             return exp.Dot.build([head, *rest]) if rest else head
-        if self.parent is not None:
-            found = self.parent.resolve(parts)
-            if found is not None:
-                self._note_outer(found)
+        found = self.parent.resolve(parts) if self.parent is not None else None
+        if found is None or isinstance(self.parent, Frame):
             return found
-        return None
+        if not self._sees_outer:
+            raise Correlated
+        for column in found.find_all(exp.Column):
+            column.meta[OUTER] = True
+        return found
+
+    @contextmanager
+    def seeing_outer(self) -> Iterator[None]:
+        """Columns of the row around are given, and marked; without it they are `Correlated`."""
+        self._sees_outer = True
+        try:
+            yield
+        finally:
+            self._sees_outer = False
 
     def _candidates(self, names: list[str]) -> list[tuple[int, exp.Expr]]:
         found: list[tuple[int, exp.Expr]] = []
@@ -110,13 +132,52 @@ class Scope:
             found += [(1, c.ref) for i in self.items for c in [i.find(key)] if c]
         return found
 
-    def _note_outer(self, found: exp.Expr) -> None:
-        """Marks columns of the parent, and remembers them."""
-        assert self.parent is not None  # noqa: S101  # only called with one
-        known = {c.name: c for c in self.parent.columns()} | self.parent.outer
-        for column in found.find_all(exp.Column):
-            column.meta[OUTER] = True
-            self.outer[column.name] = known[column.name]
+
+@dataclass
+class View:
+    """The names of another scope, whose columns have become others.
+
+    Attributes:
+        scope: knows the names.
+        columns: what its columns have become, by their names.
+        asked: names of those that were looked for.
+    """
+
+    scope: Scoping
+    columns: Mapping[str, Column]
+    asked: set[str] = field(default_factory=set)
+
+    def resolve(self, parts: Sequence[exp.Expr]) -> exp.Expr | None:
+        found = self.scope.resolve(parts)
+        if found is None:
+            return None
+        names = {c.name for c in found.find_all(exp.Column)}
+        if not names <= self.columns.keys():
+            return None
+        self.asked |= names
+        return renamed(found, self.columns)
+
+
+@dataclass
+class Frame(View):
+    """The row around a correlated subquery, as an operation that the subquery joins to its own FROM.
+
+    Attributes:
+        op: gives `columns`, each different row once.
+    """
+
+    op: Op = field(kw_only=True)
+
+    def anew(self, names: Names) -> Frame:
+        """The same under names of its own, for one SELECT."""
+        made = {n: names.like(c) for n, c in self.columns.items()}
+        items = [(made[n], c.ref) for n, c in self.columns.items()]
+        return Frame(self.scope, made, self.asked, op=Map.over(self.op, items))
+
+    @property
+    def links(self) -> list[tuple[Column, exp.Expr]]:
+        """Its columns and those that they stand for."""
+        return [(c, Column(n, n, c.type).ref) for n, c in self.columns.items()]
 
 
 def resolve_all(

@@ -131,5 +131,11 @@ class SelectList:
 
 def _meant(item: exp.Expr) -> exp.Expr | None:
     """The COLUMNS(...) or the star within an expression; count(*) has none."""
-    stars = (s for s in item.find_all(exp.Star) if not isinstance(s.parent, exp.Count))
-    return item.find(exp.Columns) or next(stars, None)
+    below = item.walk(prune=lambda n: isinstance(n, exp.Query))
+    meant = (
+        n
+        for n in below
+        if isinstance(n, exp.Columns)
+        or (isinstance(n, exp.Star) and not isinstance(n.parent, exp.Count))
+    )
+    return next(meant, None)

@@ -8,35 +8,43 @@ from sqlglot import exp
 
 from stream_magic.language.binder import typed_columns
 from stream_magic.planner.context import Context, Ctes, Result
+from stream_magic.planner.correlated import Links
 from stream_magic.planner.logical import Column, Group, Map, Names, Op, Parted, Scan, Stack, walk
+from stream_magic.planner.scope import Correlated, Scoping
 
 if TYPE_CHECKING:
     from stream_magic.planner.blocks import Blocks
 
 
-def combine(blocks: Blocks, node: exp.SetOperation, ctes: Ctes) -> Result:
+def combine(
+    blocks: Blocks, node: exp.SetOperation, ctes: Ctes, parent: Scoping | None = None
+) -> Result:
     """The result of a set operation, without its ORDER BY and LIMIT."""
     ctx = blocks.ctx
-    sides = [blocks.query(side, ctes) for side in (node.this, node.expression)]
+    sides = [blocks.query(side, ctes, parent) for side in (node.this, node.expression)]
+    if any(not s.is_framed and s.condition is not None for s in sides):
+        raise Correlated
     is_by_name = bool(node.args.get("by_name"))
     word = "UNION ALL BY NAME" if is_by_name else "UNION ALL"
     bound = ctx.binder.columns(f" {word} ".join(f"({_empty(r)})" for r in sides))
     columns = [ctx.names.new(n, t) for n, t in zip(bound.names, bound.types, strict=True)]
+    links = [(ctx.names.like(c), o) for c, o in sides[0].links]
     parts = [_aligned(ctx.names, r, columns, is_by_name=is_by_name) for r in sides]
     is_distinct = bool(node.args.get("distinct"))
     if isinstance(node, exp.Union):
         ctx.details.append("union")
-        return _union(ctx, columns, parts, is_distinct=is_distinct)
+        return _union(ctx, columns, links, parts, is_distinct=is_distinct)
     word = "INTERSECT" if isinstance(node, exp.Intersect) else "EXCEPT"
     first, second = (", ".join(c.name for c in p.columns) for p in parts)
     body = f"FROM (SELECT {first} FROM _sm_i0 {word}{'' if is_distinct else ' ALL'} SELECT {second} FROM _sm_i1) AS _q({first})"
+    given = [*columns, *(c for c, _ in links)]
     parted = Parted(
-        columns, True, has_order=False, inputs=parts, keys=[list(p.columns) for p in parts],
+        given, True, has_order=False, inputs=parts, keys=[list(p.columns) for p in parts],
         key_sql=[c.name for c in parts[0].columns],
-        items=[(c, p.name) for c, p in zip(columns, parts[0].columns, strict=True)], body=body, rule=f"{word.lower()} by counts",
+        items=[(c, p.name) for c, p in zip(given, parts[0].columns, strict=True)], body=body, rule=f"{word.lower()} by counts",
     )  # fmt: skip
     ctx.details.append(word.lower())
-    return Result(parted, columns)
+    return Result(parted, columns, links=links, is_framed=bool(links))
 
 
 def _empty(result: Result) -> str:
@@ -44,16 +52,20 @@ def _empty(result: Result) -> str:
     return typed_columns([c.label for c in result.columns], [c.type for c in result.columns])
 
 
-def _union(ctx: Context, columns: list[Column], parts: list[Op], *, is_distinct: bool) -> Result:
-    for column, *own in zip(columns, *(p.columns for p in parts), strict=True):
+def _union(
+    ctx: Context, columns: list[Column], links: Links, parts: list[Op], *, is_distinct: bool
+) -> Result:
+    for column, *own in zip(columns, *(p.columns for p in parts), strict=False):
         column.is_time = all(c.is_time for c in own)
     op: Op = Stack(
-        columns, any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
+        [*columns, *(c for c, _ in links)], any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
         max(p.lateness_us for p in parts), _has_order(ctx, parts), parts=parts,
     )  # fmt: skip
     if is_distinct:
-        op, _ = Group.distinct(ctx.names, op, columns)
-    return Result(op, list(op.columns))
+        op, _ = Group.distinct(ctx.names, op, op.columns)
+    shown, linked = op.columns[: len(columns)], op.columns[len(columns) :]
+    renamed = [(c, o) for c, (_, o) in zip(linked, links, strict=True)]
+    return Result(op, shown, links=renamed, is_framed=bool(links))
 
 
 def _aligned(names: Names, result: Result, columns: list[Column], *, is_by_name: bool) -> Op:
@@ -67,6 +79,7 @@ def _aligned(names: Names, result: Result, columns: list[Column], *, is_by_name:
         else:
             value = exp.null() if own is None else own.ref
             items.append((names.new(c.label, c.type), exp.cast(value, c.type, dialect="duckdb")))
+    items += [(names.like(c), c.ref) for c, _ in result.links]
     return Map.over(result.op, items)
 
 

@@ -131,6 +131,10 @@ def _join_bound(node: Join, streams: list[Relation]) -> str:
         return "put the VALUES into a cache, or write them as CASE"
     if len(node.sides) > 2:
         return "join two streams at a time, with a time bound between them"
+    if not all(_reads(side.input) for side in node.sides):
+        return (
+            f"write what is constant into the SELECT list, or read latest({streams[0].name}, key)"
+        )
     a, b = (_first(side) for side in node.sides)
     if a.time_column is None or b.time_column is None:
         without = _listed([r for r in (a, b) if r.time_column is None])

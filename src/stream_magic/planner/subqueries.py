@@ -1,11 +1,12 @@
 """Subqueries become joins: EXISTS and IN a semi join, a scalar one a column beside the row.
 
-A subquery that reads only caches stays where it is: it is a lookup.
+A subquery that reads only caches, or the lists of a row, stays where it is: it is a lookup.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -13,6 +14,8 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.aggregates import aggregate_core, function_name
 from stream_magic.planner.context import Ctes, Result
+from stream_magic.planner.correlated import plan_inside
+from stream_magic.planner.in_row import resolve_in_row
 from stream_magic.planner.joins import join
 from stream_magic.planner.logical import (
     Aggregation,
@@ -22,11 +25,10 @@ from stream_magic.planner.logical import (
     Op,
     Stack,
     extended,
-    used,
 )
 from stream_magic.planner.references import PLACE, table_name
-from stream_magic.planner.scope import OUTER, Scope
-from stream_magic.planner.text import from_items
+from stream_magic.planner.scope import Scoping
+from stream_magic.planner.text import unaliased
 
 if TYPE_CHECKING:
     from stream_magic.planner.blocks import Blocks
@@ -36,54 +38,62 @@ _COUNTS = frozenset(
 )
 
 
-def split_links(
-    blocks: Blocks, parts: list[exp.Expr], scope: Scope
-) -> tuple[list[tuple[exp.Expr, exp.Expr]], list[exp.Expr]]:
-    """Splits `inner = outer` off a correlated WHERE: both sides of each, and what is left."""
-    links: list[tuple[exp.Expr, exp.Expr]] = []
-    rest: list[exp.Expr] = []
-    for part in parts:
-        link = None
-        if isinstance(part, exp.EQ) and part.find(exp.Query) is None:
-            a, b = (blocks.resolve(e, scope) for e in (part.this, part.expression))
-            for inner, outer in ((a, b), (b, a)):
-                if _is_outer(outer) and not _has_outer(inner) and used([inner]):
-                    link = (inner, outer)
-        if link is None:
-            rest.append(part)
-        else:
-            links.append(link)
-    return links, rest
+@dataclass(frozen=True)
+class Asked:
+    """A condition over all rows of a subquery: EXISTS, IN, or a comparison with ANY or ALL of them.
 
-
-def with_links(
-    blocks: Blocks, op: Op, links: Sequence[tuple[exp.Expr, exp.Expr]]
-) -> tuple[Op, list[tuple[Column, exp.Expr]]]:
-    """The operation with a column for the inner side of each link, beside the outer sides.
-
-    They come after the conditions: of a comma join those are what joins it.
+    Attributes:
+        node: the condition.
+        query: gives the rows.
+        value: what is compared with them; None for EXISTS.
+        compare: the comparison.
+        is_all: it must hold for all of them, not for one.
     """
-    made = [
-        (blocks.ctx.names.new(inner.sql("duckdb"), blocks.ctx.types([inner], op.columns)[0]), inner)
-        for inner, _ in links
-    ]
-    outer = [o for _, o in links]
-    return extended(op, made), [(c, o) for (c, _), o in zip(made, outer, strict=True)]
 
+    node: exp.Expr
+    query: exp.Expr
+    value: exp.Expr | None = None
+    compare: type[exp.Expr] = exp.EQ
+    is_all: bool = False
 
-def _is_outer(e: exp.Expr) -> bool:
-    columns = list(e.find_all(exp.Column))
-    return bool(columns) and all(c.meta.get(OUTER) for c in columns)
+    @classmethod
+    def read(cls, node: exp.Expr | None) -> Asked | None:
+        """None if a node asks for a value, or for none."""
+        if isinstance(node, exp.Exists) and isinstance(node.this, exp.Query):
+            return cls(node, node.this)
+        if isinstance(node, exp.In) and node.args.get("query") is not None:
+            return cls(node, node.args["query"], node.this)
+        if isinstance(node, exp.Binary) and isinstance(node.expression, exp.Any | exp.All):
+            query = node.expression.this
+            if isinstance(query, exp.Query):
+                is_all = isinstance(node.expression, exp.All)
+                return cls(node, query, node.this, type(node), is_all)
+        return None
 
+    @classmethod
+    def around(cls, query: exp.Expr) -> Asked | None:
+        """The condition that a subquery belongs to, if it is no value."""
+        above = query.parent
+        return cls.read(above) or cls.read(above.parent if above is not None else None)
 
-def _has_outer(e: exp.Expr) -> bool:
-    return any(c.meta.get(OUTER) for c in e.find_all(exp.Column))
+    def tests(self, value: exp.Expr, columns: list[Column]) -> tuple[exp.Expr, exp.Expr]:
+        """Conditions over a row of the subquery: it decides the answer; for all that is known it may do so."""
+        is_row = isinstance(value, exp.Tuple) and len(columns) > 1
+        pairs = list(zip(value.expressions if is_row else [value], columns, strict=True))
+        compare = exp.EQ if is_row else self.compare
+        met = [compare(this=v.copy(), expression=c.ref) for v, c in pairs]
+        if self.is_all and not is_row:
+            met = [exp.Not(this=exp.paren(m)) for m in met]
+        open_ = [
+            exp.or_(m, _is_null(v), _is_null(c.ref)) for m, (v, c) in zip(met, pairs, strict=True)
+        ]
+        return exp.and_(*met), exp.and_(*open_)
 
 
 class Subqueries:
     """The subqueries in the expressions of one SELECT."""
 
-    def __init__(self, blocks: Blocks, scope: Scope, ctes: Ctes) -> None:
+    def __init__(self, blocks: Blocks, scope: Scoping, ctes: Ctes) -> None:
         self._blocks = blocks
         self._ctx = blocks.ctx
         self._scope = scope
@@ -97,24 +107,17 @@ class Subqueries:
         while isinstance(node, exp.Not | exp.Paren):
             is_not ^= isinstance(node, exp.Not)
             node = node.this
-        if (
-            isinstance(node, exp.Exists)
-            and isinstance(node.this, exp.Query)
-            and not self._is_lookup(node.this)
-        ):
-            right, on = self._exists(node.this)
-            return join(self._ctx, op, right, "ANTI" if is_not else "SEMI", on, part), []
-        query = node.args.get("query") if isinstance(node, exp.In) else None
-        if query is not None and not self._is_lookup(query):
-            op, value = self.expression(op, resolve(node.this))
-            right, on, ys = self._in(query)
-            same = _equal(value, ys)
-            if is_not:
-                same = exp.paren(exp.or_(same, self._unknown(value, ys, query)), copy=False)
-            condition = same if on is None else exp.and_(same, on)
-            return join(self._ctx, op, right, "ANTI" if is_not else "SEMI", condition, part), []
-        op, rest = self.expression(op, resolve(part))
-        return op, [rest]
+        asked = Asked.read(node)
+        if asked is None or self._is_lookup(asked.query):
+            op, rest = self.expression(op, resolve(part))
+            return op, [rest]
+        op, value = (op, None) if asked.value is None else self.expression(op, resolve(asked.value))
+        right = self._rows(op, asked)
+        wants_none = is_not != asked.is_all
+        on = right.condition
+        if value is not None:  # a row that may decide it is enough to leave a row out
+            on = _both(asked.tests(value, right.columns)[wants_none], on)
+        return join(self._ctx, op, right.op, "ANTI" if wants_none else "SEMI", on, part), []
 
     def expression(self, op: Op, e: exp.Expr) -> tuple[Op, exp.Expr]:
         """The operation with a column for each subquery in a resolved expression, and the expression over them."""
@@ -138,54 +141,55 @@ class Subqueries:
         above = query.parent
         if self._is_lookup(query):
             return self._lookup(op, query)
-        if isinstance(above, exp.Exists):
-            right, on = self._exists(query)
-            op, mark = self._marked(op, [(on, "true")], right, "false")
-            return op, mark.ref, above
-        if isinstance(above, exp.In):
-            op, value = self.expression(op, above.this.copy())
-            right, on, ys = self._in(query)
-            tests = [
-                (_equal(value, ys), "true"),
-                (self._unknown(value, ys, query), "CAST(NULL AS BOOLEAN)"),
-            ]
-            both = [(t if on is None else exp.and_(t, on.copy()), v) for t, v in tests]
-            op, mark = self._marked(op, both, right, "false")
-            return op, mark.ref, above
-        if isinstance(above, exp.Any | exp.All):
+        if isinstance(above, exp.Array):
+            return self._array(op, query, above)
+        asked = Asked.around(query)
+        if asked is None:
+            op, column = self._scalar(op, query)
+            return op, column, query
+        yes, no = ("false", "true") if asked.is_all else ("true", "false")
+        if asked.value is None:
+            right = self._rows(op, asked)
+            op, mark = self._marked(op, [(right.condition, yes)], right.op, no)
+            return op, mark.ref, asked.node
+        op, value = self.expression(op, asked.value.copy())
+        right = self._rows(op, asked)
+        decides, may = (_both(t, right.condition) for t in asked.tests(value, right.columns))
+        tests = [(decides, yes), (may, "CAST(NULL AS BOOLEAN)")]
+        op, mark = self._marked(op, tests, right.op, no)
+        return op, mark.ref, asked.node
+
+    def _rows(self, op: Op, asked: Asked) -> Result:
+        """The rows of the subquery; refused if rows are compared with them as a whole by more than equality."""
+        equality = exp.NEQ if asked.is_all else exp.EQ
+        if isinstance(asked.value, exp.Tuple) and asked.compare is not equality:
             raise self._ctx.refuse(
-                "SM3059",
-                "ANY and ALL over a subquery are not supported yet",
-                "write IN, EXISTS, or compare with max(...)",
-                above,
-            )
-        op, column = self._scalar(op, query)
-        return op, column, query
+                "SM3059", "rows of several columns are compared with ANY or ALL by = ANY and <> ALL only",
+                "write EXISTS (SELECT 1 FROM ... WHERE ...)", asked.node,
+            )  # fmt: skip
+        return plan_inside(
+            self._blocks, op, asked.query, self._ctes, self._scope, takes_defaults=False
+        )
 
-    def _exists(self, query: exp.Expr) -> tuple[Op, exp.Expr | None]:
-        result = self._blocks.query(query, self._ctes, self._scope)
-        return result.op, self._linked(result)
-
-    def _in(self, query: exp.Expr) -> tuple[Op, exp.Expr | None, list[Column]]:
-        result = self._blocks.query(query, self._ctes, self._scope)
-        return result.op, self._linked(result), result.columns
-
-    def _unknown(self, value: exp.Expr, ys: list[Column], query: exp.Expr) -> exp.Expr:
-        """Where SQL says neither yes nor no: a NULL on either side."""
-        if len(ys) > 1:
+    def _array(self, op: Op, query: exp.Expr, above: exp.Array) -> tuple[Op, exp.Expr, exp.Expr]:
+        """ARRAY(SELECT x ... ORDER BY y): a list of the values, empty without any."""
+        inner = query.this if isinstance(query, exp.Subquery) else query
+        clauses = ("group", "distinct", "limit", "offset", "having", "qualify")
+        if not isinstance(inner, exp.Select) or any(inner.args.get(c) for c in clauses):
             raise self._ctx.refuse(
-                "SM3059",
-                "NOT IN over several columns is not supported yet",
-                "write NOT EXISTS",
-                query,
-            )
-        return exp.paren(exp.or_(_is_null(value), _is_null(ys[0].ref)), copy=False)
-
-    @staticmethod
-    def _linked(result: Result) -> exp.Expr | None:
-        equal = [exp.EQ(this=outer.copy(), expression=inner.ref) for inner, outer in result.links]
-        parts = [*equal, *(r.copy() for r in result.residual)]
-        return exp.and_(*parts, copy=False) if parts else None
+                "SM3059", "ARRAY(...) takes a plain SELECT in a continuous query",
+                "write (SELECT list(x ORDER BY y) FROM (SELECT ...))", above,
+            )  # fmt: skip
+        select = inner.copy()
+        order = select.args.pop("order", None)
+        value = unaliased(select.expressions[0])
+        listed = (
+            exp.Order(this=value, expressions=order.expressions) if order is not None else value
+        )
+        select.set("expressions", [exp.ArrayAgg(this=listed)])
+        op, column = self._scalar(op, select)
+        empty = exp.Array(expressions=[])
+        return op, exp.func("coalesce", column, empty), above
 
     def _marked(
         self, op: Op, tests: Sequence[tuple[exp.Expr | None, str]], right: Op, otherwise: str
@@ -214,12 +218,9 @@ class Subqueries:
         return extended(op, [(column, exp.maybe_parse(value, dialect="duckdb"))])
 
     def _scalar(self, op: Op, query: exp.Expr) -> tuple[Op, exp.Expr]:
-        result = self._blocks.query(query, self._ctes, self._scope)
-        if result.residual:
-            raise self._ctx.refuse(
-                "SM3059", "this subquery depends on the row around it by more than equalities",
-                "write it as a join with GROUP BY", query,
-            )  # fmt: skip
+        result = plan_inside(
+            self._blocks, op, query, self._ctes, self._scope, takes_conditions=False
+        )
         if not result.is_single:
             result = self._single(result)
         op, values = self.one_row(op, result)
@@ -227,11 +228,14 @@ class Subqueries:
 
     def one_row(self, op: Op, result: Result) -> tuple[Op, list[exp.Expr]]:
         """The row that a subquery gives for each row, beside it."""
+        values: list[exp.Expr] = [c.ref for c in result.columns]
         if not result.links:
-            return join(self._ctx, op, result.op, "INNER", None), [c.ref for c in result.columns]
-        joined = join(self._ctx, op, result.op, "LEFT", self._linked(result))
+            return join(self._ctx, op, result.op, "INNER", None), values
+        joined = join(self._ctx, op, result.op, "LEFT", result.condition)
+        if result.is_framed:  # it knows an answer for each row, if it is no NULL
+            return joined, values
         is_missing = _is_null(result.links[0][0].ref)
-        values: list[exp.Expr] = []
+        values = []
         for c in result.columns:
             nothing = self._over_nothing(result.empty.get(c.name, exp.null()))
             default = exp.cast(nothing, c.type, dialect="duckdb")
@@ -275,16 +279,14 @@ class Subqueries:
         value_or_error = exp.cast(checked, one.type, dialect="duckdb")
         made = Map.over(group, [(one, value_or_error), *((n, n.ref) for n, _ in links)])
         renamed = [(n, o) for (n, _), (_, o) in zip(links, result.links, strict=True)]
-        return Result(made, [one], links=renamed, is_single=True)
+        return Result(made, [one], links=renamed, is_framed=result.is_framed, is_single=True)
 
     # --- caches ----------------------------------------------------------------------------------
 
     def _is_lookup(self, query: exp.Expr) -> bool:
-        """It reads caches, and nothing else."""
-        tables = list(query.find_all(exp.Table))
-        return bool(tables) and all(
-            self._cache(t) is not None or self._is_own_cte(t, query) for t in tables
-        )
+        """It reads caches or what is in the row, and nothing else."""
+        tables = query.find_all(exp.Table)
+        return all(self._cache(t) is not None or self._is_own_cte(t, query) for t in tables)
 
     @staticmethod
     def _is_own_cte(table: exp.Table, query: exp.Expr) -> bool:
@@ -298,11 +300,13 @@ class Subqueries:
 
     def _lookup(self, op: Op, query: exp.Expr) -> tuple[Op, exp.Expr, exp.Expr]:
         above = query.parent
-        place = above if isinstance(above, exp.Exists | exp.In) else query
+        asked = Asked.around(query)
+        place = (
+            asked.node if asked is not None else above if isinstance(above, exp.Array) else query
+        )
         node = place.copy()
         caches: list[Relation] = []
-        for select in node.find_all(exp.Select):
-            self._resolve_lookup(select)
+        resolve_in_row(self._ctx, self._scope, node)
         for table in list(node.find_all(exp.Table)):
             relation = self._cache(table)
             if relation is not None:
@@ -315,37 +319,6 @@ class Subqueries:
         column = self._ctx.names.new(node.sql("duckdb"), self._ctx.types([node], op.columns)[0])
         return Map.over(op, [(column, node)], keeps=True, caches=caches), column.ref, place
 
-    def _resolve_lookup(self, select: exp.Select) -> None:
-        """Columns of the SELECT around it get their names; those of the caches keep theirs."""
-        own: set[str] = {e.alias.lower() for e in select.find_all(exp.Alias)}
-        aliases: set[str] = set()
-        at: exp.Expr | None = select
-        while at is not None:
-            if isinstance(at, exp.Select) and at.args.get("from_") is not None:
-                for item in from_items(at):
-                    relation = (
-                        self._ctx.catalog.get(table_name(item))
-                        if isinstance(item, exp.Table)
-                        else None
-                    )
-                    aliases.add(item.alias_or_name.lower())
-                    if relation is not None:
-                        own |= {n.lower() for n in relation.schema.names}
-                    elif isinstance(item, exp.Subquery):
-                        own |= {n.lower() for n in item.this.named_selects}
-            at = at.parent
-        for column in list(select.find_all(exp.Column)):
-            if column.find_ancestor(exp.Select) is not select or column.is_star:
-                continue
-            first = column.parts[0].name.lower()
-            if (len(column.parts) > 1 and first in aliases) or first in own:
-                continue
-            found = self._scope.resolve(list(column.parts))
-            if found is not None:
-                for c in found.find_all(exp.Column):
-                    c.meta.pop(OUTER, None)
-                column.replace(found)
-
 
 def _outermost(holder: exp.Expr) -> exp.Expr | None:
     for node in holder.walk(prune=lambda n: isinstance(n, exp.Query)):
@@ -354,14 +327,8 @@ def _outermost(holder: exp.Expr) -> exp.Expr | None:
     return None
 
 
-def _equal(value: exp.Expr, ys: list[Column]) -> exp.Expr:
-    if len(ys) == 1:
-        return exp.EQ(this=value, expression=ys[0].ref)
-    parts = value.expressions if isinstance(value, exp.Tuple) else [value]
-    return exp.and_(
-        *(exp.EQ(this=v.copy(), expression=y.ref) for v, y in zip(parts, ys, strict=True)),
-        copy=False,
-    )
+def _both(test: exp.Expr, linked: exp.Expr | None) -> exp.Expr:
+    return test if linked is None else exp.and_(test, linked)
 
 
 def _is_null(e: exp.Expr) -> exp.Expr:

@@ -34,6 +34,8 @@ def read_with_types(names: Sequence[str], types: Sequence[str], carried: Sequenc
 
 def from_items(select: exp.Select) -> list[exp.Expr]:
     """What stands in FROM, the joined items too."""
+    if select.args.get("from_") is None:
+        return []
     return [select.args["from_"].this, *(j.this for j in select.args.get("joins") or [])]
 
 

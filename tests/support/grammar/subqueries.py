@@ -153,7 +153,29 @@ def _first(draw: Draw, outer: Relation, inner: Relation) -> tuple[Text, Text | N
     return Text(), value
 
 
-_FORMS = (_in, _exists, _compared, _scalar, _correlated, _marked, _first)
+def _framed(draw: Draw, outer: Relation, inner: Relation) -> tuple[Text, Text | None]:
+    """The row around anywhere but in an equality: in the list, an aggregate, HAVING, an ORDER BY with LIMIT, a query below."""
+    a, b = _keys(draw, outer, inner)
+    number = draw.one([c.text for c in outer.of("integer")] or ["1"])
+    test = f"{b} {draw.one(('=', '<', '>=', '<>'))} {a}"
+    form = draw.one(sorted(_FRAMED))
+    draw.meet(f"subquery:{form}")
+    value = both(_FRAMED[form], t=inner.text, c=test, n=number, b=b, o=_ties(inner))
+    if form in ("EXISTS", "deep"):
+        return both("{w} {v}", w=draw.one(("", "NOT")), v=value), None
+    return Text(), value
+
+
+_FRAMED = {
+    "list": "(SELECT count(*) + coalesce({n}, 0) FROM {t} WHERE {c})",
+    "argument": "(SELECT count({b}) FILTER (WHERE {n} > 0) FROM {t} WHERE {c})",
+    "HAVING": "(SELECT count(*) FROM {t} WHERE {c} HAVING count(*) < 2)",
+    "LIMIT": "(SELECT {b} FROM {t} WHERE {c} ORDER BY {b} DESC{o} LIMIT 1)",
+    "union": "(SELECT count(*) FROM (SELECT {b} AS x FROM {t} WHERE {c} UNION SELECT {b} FROM {t}) AS u WHERE u.x IS NOT NULL OR {n} > 0)",
+    "EXISTS": "EXISTS (SELECT count(*) FROM {t} WHERE {c} GROUP BY {b} HAVING count(*) > 1)",
+    "deep": "EXISTS (SELECT 1 FROM {t} WHERE {c} AND {b} IN (SELECT {b} FROM {t} WHERE {c}))",
+}  # fmt: skip
+_FORMS = (_in, _exists, _compared, _scalar, _correlated, _marked, _first, _framed)
 
 
 def lateral(draw: Draw) -> Query:
@@ -162,13 +184,23 @@ def lateral(draw: Draw) -> Query:
     a, b = _keys(draw, outer, inner)
     draw.meet("join:LATERAL")
     call = draw.one(("count(*)", f"max({b})"))
+    test = f"{b} {draw.one(('=', '=', '<'))} {a}"
+    if draw.chance(0.3):
+        draw.meet("join:LATERAL of several rows")
+        call, end = b, both(" ORDER BY {b}{o} LIMIT 2{x}", b=b, o=_ties(inner), x=end)
     word = draw.one((",", " LEFT JOIN", " CROSS JOIN"))
-    tail = " ON true" if word == " LEFT JOIN" else ""
+    on = " ON true" if word == " LEFT JOIN" else ""
+    end = plain(f") AS l{on}")
     text = both(
-        "{s}{w} LATERAL (SELECT {c} AS z FROM {t} WHERE {b} = {a}) AS l{x}",
-        s=outer.text, w=word, c=call, t=inner.text, a=a, b=b, x=tail,
+        "{s}{w} LATERAL (SELECT {c} AS z FROM {t} WHERE {b}{x}",
+        s=outer.text, w=word, c=call, t=inner.text, b=test, x=end,
     )  # fmt: skip
     return Select((Item(plain("l.z"), Column("z", "z", "opaque")), *items(draw, outer, 1, 3)), text)
+
+
+def _ties(inner: Relation) -> Text:
+    """What goes on behind an ORDER BY in the twin."""
+    return Text("", f", {inner.order}")
 
 
 def set_operation(draw: Draw) -> Query:
