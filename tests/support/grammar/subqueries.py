@@ -185,12 +185,12 @@ def lateral(draw: Draw) -> Query:
     draw.meet("join:LATERAL")
     call = draw.one(("count(*)", f"max({b})"))
     test = f"{b} {draw.one(('=', '=', '<'))} {a}"
-    if draw.chance(0.3):
-        draw.meet("join:LATERAL of several rows")
-        call, end = b, both(" ORDER BY {b}{o} LIMIT 2{x}", b=b, o=_ties(inner), x=end)
     word = draw.one((",", " LEFT JOIN", " CROSS JOIN"))
     on = " ON true" if word == " LEFT JOIN" else ""
     end = plain(f") AS l{on}")
+    if draw.chance(0.3):
+        draw.meet("join:LATERAL of several rows")
+        call, end = b, both(" ORDER BY {b}{o} LIMIT 2{x}", b=b, o=_ties(inner), x=end)
     text = both(
         "{s}{w} LATERAL (SELECT {c} AS z FROM {t} WHERE {b}{x}",
         s=outer.text, w=word, c=call, t=inner.text, b=test, x=end,
