@@ -14,7 +14,7 @@ import reference
 
 from stream_magic.contracts.options import describe_options
 from stream_magic.contracts.registry import Group, registry
-from stream_magic.language.functions import macros
+from stream_magic.language.functions import series
 
 _MARK, _END = "<!-- made of the code: macros -->", "<!-- end -->"
 ROOT = Path(__file__).parent.parent
@@ -165,9 +165,9 @@ def _refused_cells() -> dict[str, list[tuple[list[str], list[str]]]]:
 
 
 def macro_table() -> str:
-    """Every macro with its meaning."""
+    """Every time series helper with its meaning."""
     lines = []
-    for macro in (m for family in macros().values() for m in family):
+    for macro in series.MACROS:
         lines += [f"`{macro.usage}` is {macro.doc}:", "", "```sql meaning", macro.sql, "```", ""]
     return "\n".join(lines)
 
@@ -186,11 +186,11 @@ def main(arguments: list[str]) -> int:
     for name, text in PAGE_TEXTS.items():
         (PAGES / name).write_text(text(), encoding="utf-8")
     (reference.FOLDER / "refused.md").write_text(refused(), encoding="utf-8")
-    series = reference.FOLDER / "series.md"
-    series.write_text(with_macros(series.read_text(encoding="utf-8")), encoding="utf-8")
+    page = reference.FOLDER / "series.md"
+    page.write_text(with_macros(page.read_text(encoding="utf-8")), encoding="utf-8")
     if "--examples" in arguments:
-        for path, page in reference.written().items():
-            path.write_text(page, encoding="utf-8")
+        for path, text in reference.written().items():
+            path.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -65,9 +65,14 @@ class _Piece:
 
 def _calls(query: Query) -> dict[int, exp.Anonymous]:
     """Calls of macros by where they begin in the cell."""
-    known = macros()
-    found = (c for c in query.ast.find_all(exp.Anonymous) if str(c.this).lower() in known)
+    found = (c for c in query.ast.find_all(exp.Anonymous) if _is_ours(c))
     return {span_of(c, query.span.text).start: c for c in found}
+
+
+def _is_ours(call: exp.Anonymous) -> bool:
+    """OVER at a macro that takes none is DuckDB's to understand."""
+    known = macros().get(str(call.this).lower(), ())
+    return any(m.over != "not" or not isinstance(call.parent, exp.Window) for m in known)
 
 
 def _read_again(query: Query, text: str) -> Query:
@@ -284,16 +289,10 @@ class _Call:
             read = self._node.expressions[0]
             return "" if table is None or table.args.get("alias") else read.alias_or_name
         item = self._node.parent if self._over is not None else self._node
-        listed = (
-            item is not None
-            and isinstance(item.parent, exp.Select)
-            and item.arg_key == "expressions"
-        )
-        return (
-            " ".join(self._writer.cell[self._start : self.end].split()).replace('"', '""')
-            if listed
-            else ""
-        )
+        if item is None or not isinstance(item.parent, exp.Select) or item.arg_key != "expressions":
+            return ""
+        written = " ".join(self._writer.cell[self._start : self.end].split())
+        return written.replace('"', '""')
 
     def _meaning(self, macro: Macro) -> Iterator[_Piece]:
         """The macro's SQL with the arguments and the window in their places."""

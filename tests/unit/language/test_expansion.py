@@ -8,7 +8,7 @@ import pytest
 from stream_magic.contracts.macro import Macro
 from stream_magic.errors import LanguageError, PlanError, Span
 from stream_magic.language.expansion import written_out
-from stream_magic.language.functions import macros
+from stream_magic.language.functions import aggregates, macros, series
 from stream_magic.language.parser import parse_query
 
 
@@ -100,13 +100,29 @@ def test_every_macro_is_told_from_the_others_by_its_arguments() -> None:
             assert [m for m in family if m.fits(arguments)] == [macro]
 
 
-def test_duckdb_has_none_of_these_names() -> None:
+def _duckdb(text: str) -> list[str]:
     with duckdb.connect() as con:
-        known = {
-            r[0]
-            for r in con.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
-        }
-    assert known & set(macros()) == set()
+        return [str(row[0]) for row in con.execute(text).fetchall()]
+
+
+def test_duckdb_has_no_series() -> None:
+    known = _duckdb("SELECT DISTINCT function_name FROM duckdb_functions()")
+    assert set(known) & {m.name for m in series.MACROS} == set()
+
+
+@pytest.mark.parametrize("macro", aggregates.MACROS, ids=lambda m: m.name)
+def test_a_macro_of_duckdb_means_what_it_means_there(macro: Macro) -> None:
+    arguments = {"key": "g || x", "weight": "x + 1"}
+    call = f"{macro.name}({', '.join(arguments.get(p, p) for p in macro.parameters)})"
+    rows = "FROM (VALUES (1, 'a'), (4, 'b'), (NULL, 'c')) AS v(x, g) ORDER BY ALL"
+    where = "WHERE x IS NOT NULL" if "key" in macro.parameters else ""
+    source = f"FROM (SELECT * {rows}) {where}"
+    assert _duckdb(plain(f"SELECT {call} AS y {source}")) == _duckdb(f"SELECT {call} AS y {source}")
+
+
+def test_with_over_a_macro_of_duckdb_stays() -> None:
+    text = "SELECT geomean(x) OVER (ORDER BY ts) AS g FROM s"
+    assert plain(text) == text
 
 
 def test_a_usage_has_a_form() -> None:
