@@ -45,7 +45,18 @@ _MARKED = (
 
 
 # Read as any other function: sqlglot knows another of that name, or warns that DuckDB's has another meaning.
-_PLAIN = frozenset({"SECRET", "APPROX_TOP_K", "GAP_FILL"})
+_PLAIN = frozenset(
+    {
+        "SECRET",
+        "APPROX_TOP_K",
+        "GAP_FILL",
+        "REDUCE",
+        "TIME_BUCKET",
+        "BOOL_AND",
+        "BOOL_OR",
+        "DATE_ADD",
+    }
+)
 
 
 class SelectError(ParseError):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from stream_magic.core.change import SEQ
+from stream_magic.language.binder import lost_in_arrow
 from stream_magic.planner.aggregates import (
     BY_ARRIVAL,
     TIED,
@@ -56,6 +57,7 @@ def add_windows(
     keys = [c for c in _common_keys(op, windows) if c not in links] + links
     settled = [_settled(op, w, columns, links) for w in windows]
     types = ctx.types(settled, [*op.columns, Column(SEQ, "", "BIGINT")])
+    _refuse_types(ctx, op, windows, types)
     found = [ctx.names.new(w.sql("duckdb"), t) for w, t in zip(windows, types, strict=True)]
     by_arrival = SEQ in used(settled)
     if by_arrival and not op.has_order:
@@ -71,6 +73,15 @@ def add_windows(
     if closes:
         parted.closing, parted.is_changelog = closing(ctx, op, settled), False
     return parted, found
+
+
+def _refuse_types(ctx: Context, op: Op, windows: list[exp.Window], types: Sequence[str]) -> None:
+    for window, kind in zip(windows, types, strict=True):
+        if lost_in_arrow(kind):
+            raise ctx.refuse(
+                "SM3052", f"{ctx.shown(window, op.columns)} is {kind}, which does not travel through a stream",
+                "use a function that gives another type", window,
+            )  # fmt: skip
 
 
 def _with_arguments(ctx: Context, op: Op, windows: list[exp.Window]) -> Op:
