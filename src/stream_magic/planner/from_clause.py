@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
+from stream_magic.planner.as_of import join_as_of
 from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.correlated import plan_inside
 from stream_magic.planner.in_row import is_in_row, resolve_in_row
@@ -92,6 +93,10 @@ class FromClause:
             return
         cache = self._cache_of(node)
         if cache is not None:
+            if node.args.get("version") is not None:
+                raise self._ctx.refuse(
+                    "SM3063", f"{cache.name} is a cache: it is looked up when the event comes", "leave FOR SYSTEM_TIME AS OF out", node
+                )  # fmt: skip
             self._lookup(node, cache, j)
             return
         nested = node.args.get("joins") if isinstance(node, exp.Table | exp.Subquery) else None
@@ -100,6 +105,9 @@ class FromClause:
             return
         inner = node.this if isinstance(node, exp.Lateral) else node
         op, item = self._item(node, inner)
+        if node.args.get("version") is not None:
+            self._as_of(op, item, node, j)
+            return
         self._join(op, item, j)
 
     def _item(self, node: exp.Expr, inner: exp.Expr) -> tuple[Op, Item]:
@@ -144,7 +152,7 @@ class FromClause:
 
     def _check_item(self, table: exp.Table) -> None:
         for clause, value in table.args.items():
-            if value and clause not in ("this", "alias", "db", "catalog", "joins"):
+            if value and clause not in ("this", "alias", "db", "catalog", "joins", "version"):
                 raise self._ctx.unsupported(clause, table, "leave it out")
 
     def _named(self, node: exp.Expr, columns: list[Column], alias: str) -> Item:
@@ -217,6 +225,18 @@ class FromClause:
         on = conjunction([c for c in (condition, result.condition) if c is not None])
         self._op = join(self._ctx, self._op, op, kind, on, j)
         self._ctx.details.append(f"{kind.lower()} join" if kind != "INNER" else "join")
+
+    def _as_of(self, op: Op, item: Item, table: exp.Expr, j: exp.Join | None) -> None:
+        if j is None or self._op is None:
+            raise self._ctx.refuse(
+                "SM3063", "FOR SYSTEM_TIME AS OF asks for the time of a row before it", "write FROM o JOIN r FOR SYSTEM_TIME AS OF o.ts", table
+            )  # fmt: skip
+        given = table.args["version"].expression
+        asked = self.scope.resolve(list(given.parts)) if isinstance(given, exp.Column) else None
+        condition = self._condition(Scope([item]), j)
+        kind = self._kind(j)
+        self._op = join_as_of(self._ctx, self._op, op, kind, condition, asked, table)
+        self._ctx.details.append("join as of")
 
     def _kind(self, j: exp.Join) -> str:
         side, kind, method = (str(x).upper() for x in (j.side, j.kind, j.method))

@@ -62,7 +62,7 @@ def join(
     right_names = {c.name for c in right.columns}
     is_alone = kind in ("RIGHT", "FULL") or _has_any(left, right_names)
     product = _as_product(left, is_alone=is_alone)
-    pairs = _pairs(on, right_names)
+    pairs = equalities(on, right_names)
     if kind.startswith("ASOF"):
         right = _one_a_moment(ctx, right, on, pairs, node)
     legs = product.legs
@@ -89,6 +89,22 @@ def join(
     return filtered(product, drawn)
 
 
+def asof_join(
+    ctx: Context, left: Op, right: Op, kind: str, on: list[exp.Expr], times: list[Column]
+) -> tuple[Product, list[exp.Expr]]:  # fmt: skip
+    """An ASOF join of two sides, INNER or LEFT; also what the right side is compared by. Its times are columns of it."""
+    left, right, on = _hoisted(ctx, left, right, exp.and_(*on, copy=True))
+    pairs = equalities(on, {c.name for c in right.columns})
+    keys = [r for _, r in pairs]
+    touched = _exists([exp.EQ(this=_of_delta(r), expression=x) for x, r in pairs])
+    leg = Leg(right, is_linear=False, touched=touched, moment=[*keys, *(t.ref for t in times)])
+    product = Product(
+        [*left.columns, *right.columns], True, left.has_watermark, left.lateness_us, has_order=False,
+        legs=[Leg(left), leg], joins=[_join_node("ASOF" if kind == "INNER" else f"ASOF {kind}", on)], is_whole=True,
+    )  # fmt: skip
+    return product, keys
+
+
 def _has_any(op: Op, names: set[str]) -> bool:
     """A side of it has columns of these names, maybe not shown."""
     return isinstance(op, Product) and any(
@@ -97,7 +113,7 @@ def _has_any(op: Op, names: set[str]) -> bool:
 
 
 def _as_product(op: Op, *, is_alone: bool) -> Product:
-    if isinstance(op, Product) and not is_alone and not op.where:
+    if isinstance(op, Product) and not is_alone and not op.where and not op.is_whole:
         return op
     return Product(
         list(op.columns), op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
@@ -118,7 +134,7 @@ def _join_node(kind: str, on: list[exp.Expr]) -> exp.Join:
     return exp.Join(**args)
 
 
-def _pairs(on: Sequence[exp.Expr], right: set[str]) -> list[tuple[exp.Expr, exp.Expr]]:
+def equalities(on: Sequence[exp.Expr], right: set[str]) -> list[tuple[exp.Expr, exp.Expr]]:
     """Equalities between something on the left and something on the right."""
     found = []
     for part in on:

@@ -200,6 +200,7 @@ class Leg:
         touched: condition over the joined row and the side's own columns (in `_sm_delta`); None for all rows.
         is_shown: its columns are in the result (not of a SEMI or ANTI join's right side).
         late_us, forget_us: expressions over its columns, or None.
+        moment: expressions over its columns: of rows that have them all the same only the first is read.
     """
 
     op: Op
@@ -208,16 +209,18 @@ class Leg:
     is_shown: bool = True
     late_us: exp.Expr | None = None
     forget_us: exp.Expr | None = None
+    moment: list[exp.Expr] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class Product(Op):
-    """A FROM clause of several sides. `joins[i]` joins side i + 1; its `this` is a stand-in."""
+    """A FROM clause of several sides. `joins[i]` joins side i + 1; its `this` is a stand-in. Nothing joins a whole one from within."""
 
     legs: list[Leg] = field(kw_only=True)
     joins: list[exp.Join] = field(kw_only=True)
     where: list[exp.Expr] = field(default_factory=list)
     bound: str = ""
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)

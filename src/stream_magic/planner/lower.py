@@ -21,6 +21,7 @@ from stream_magic.core.change import (
 )
 from stream_magic.language.binder import INPUT, EmptyTable, typed_columns
 from stream_magic.language.catalog import Relation
+from stream_magic.planner.as_of import versions_sql
 from stream_magic.planner.clock import CLOCK, with_clock
 from stream_magic.planner.context import Context
 from stream_magic.planner.extents import NO_SESSION, Bounds
@@ -419,6 +420,7 @@ class Lowering:
     def _product(self, op: Product, needed: set[str]) -> tuple[Node, list[Column]]:
         asked = used([*op.where, *(j.args["on"] for j in op.joins)])
         for leg in op.legs:
+            asked |= {c.name for c in leg.op.columns} if leg.moment else set()
             asked |= used([e for e in (leg.touched, leg.late_us, leg.forget_us) if e is not None])
         sides: list[Side] = []
         place: dict[str, int] = {}
@@ -442,7 +444,10 @@ class Lowering:
         select.set("from_", exp.From(this=exp.alias_(exp.to_table("_sm_s0"), "t0", table=True)))
         for i, j in enumerate(op.joins):
             copied = j.copy()
-            copied.set("this", exp.alias_(exp.to_table(f"_sm_s{i + 1}"), f"t{i + 1}", table=True))
+            table: exp.Expr = exp.to_table(f"_sm_s{i + 1}")
+            if op.legs[i + 1].moment:
+                table = versions_sql(op.legs[i + 1], table.name, list(sides[i + 1].columns))
+            copied.set("this", exp.alias_(table, f"t{i + 1}", table=True))
             copied.set("on", self._place(j.args["on"], place))
             select.append("joins", copied)
         for w in op.where:

@@ -228,7 +228,8 @@ class Side:
         forget_us: SQL over its columns: a row is of no more use when the lowest watermark of the
             other sides (of all sides, if it is not linear) has reached this; '' if it is kept for ever. Of a side that is not linear it
             is the lowest of all sides: a match is kept as long as its partner may be matched again.
-            A changelog's row is kept until it is late as well: before, it may be taken back.
+            A changelog's row is kept until it is late as well: before, it may be taken back. It may be a window
+            function over all rows of the side.
     """
 
     input: Node

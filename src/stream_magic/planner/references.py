@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from stream_magic.errors import PlanError
+from stream_magic.errors import PlanError, Span
 from stream_magic.language.binder import Binder, EmptyTable, typed_columns
 from stream_magic.language.catalog import Catalog, Relation
 from stream_magic.language.spans import span_of
@@ -16,6 +17,9 @@ from stream_magic.planner.windows import WindowCall, read_window, window_call
 PLACE = (
     "sm_place"  # meta of a window function in FROM: the name that stands for it when text is bound
 )
+
+
+_SYSTEM_TIME = re.compile(r"\bFOR\s+SYSTEM_TIME\s+AS\s+OF\s*$", re.IGNORECASE)
 
 
 @dataclass
@@ -64,6 +68,9 @@ def find_references(query: Query, catalog: Catalog, binder: Binder) -> Reference
             _refuse_function(table, span.text)
             relation = catalog.find(table_name(table), span_of(table, span.text))
             _add(found, relation)
+    for table in tables:
+        if table.args.get("version") is not None:
+            _leave_out_version(found, table, span)
     calls = [(t, c) for t in tables if (c := window_call(t)) is not None]
     # Those inside a CTE stand before those that read it.
     for number, (table, call) in enumerate(
@@ -83,6 +90,21 @@ def find_references(query: Query, catalog: Catalog, binder: Binder) -> Reference
         name = found.empty[place].sql_name
         found.body = found.body[:start] + name.ljust(end - start) + found.body[end:]
     return found
+
+
+def _leave_out_version(found: References, table: exp.Table, span: Span) -> None:
+    """`FOR SYSTEM_TIME AS OF o.ts` is not DuckDB's; names and types are those of the join without it."""
+    version = table.args["version"]
+    end = span_of(version.expression, span.text).end
+    start = span_of(version.expression, span.text).start
+    head = _SYSTEM_TIME.search(span.text[:start])
+    if head is None:
+        raise PlanError(
+            "SM3012", "this form of AS OF is not supported", hint="write FOR SYSTEM_TIME AS OF o.ts",
+            span=span_of(table, span.text),
+        )  # fmt: skip
+    first, last = head.start() - span.start, end - span.start
+    found.body = found.body[:first] + " " * (last - first) + found.body[last:]
 
 
 def _add(found: References, relation: Relation) -> None:

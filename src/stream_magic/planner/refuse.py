@@ -26,7 +26,7 @@ CLAUSES = {
     "pivots": Unsupported("SM3007", "PIVOT", "aggregate with FILTER: sum(x) FILTER (WHERE category = 'Toys')"),
     "connect": Unsupported("SM3008", "CONNECT BY", "there is no streaming form"),
     "match": Unsupported("SM3009", "MATCH_RECOGNIZE", "it comes with a later version"),
-    "version": Unsupported("SM3012", "FOR SYSTEM_TIME AS OF", "write ASOF JOIN p ON p.key = o.key AND o.ts >= p.ts"),
+    "version": Unsupported("SM3012", "this form of AS OF", "write FOR SYSTEM_TIME AS OF o.ts"),
 }  # fmt: skip
 
 

@@ -22,6 +22,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 BOUNDED = {
     "interval join": "SELECT a.id, v, w FROM a JOIN b ON a.id = b.id AND a.at BETWEEN b.ts - INTERVAL 10 SECONDS AND b.ts + INTERVAL 10 SECONDS",
+    "versions": "SELECT a.id, v, w FROM a JOIN b FOR SYSTEM_TIME AS OF a.at AS b ON a.id = b.id",
+    "versions kept by LEFT": "SELECT a.id, v, w FROM a LEFT JOIN b FOR SYSTEM_TIME AS OF a.at AS b ON a.id = b.id",
     "window join": "SELECT a.id, v, w FROM TUMBLE(a, at, INTERVAL 10 SECONDS) AS a JOIN TUMBLE(b, ts, INTERVAL 10 SECONDS) AS b ON a.id = b.id AND a.window_end = b.window_end",
     "window close": "SELECT window_end, id, sum(v) AS s FROM TUMBLE(a, at, INTERVAL 10 SECONDS) GROUP BY window_end, id EMIT ON WINDOW CLOSE",
     "window changes": "SELECT window_end, id, sum(v) AS s FROM TUMBLE(a, at, INTERVAL 10 SECONDS) GROUP BY window_end, id",

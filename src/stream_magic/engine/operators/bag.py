@@ -146,6 +146,11 @@ class Bag:
         """The rows that there are, each with the weight 1."""
         return self._database.arrow(f"SELECT *, 1::BIGINT AS {WEIGHT} FROM {self.rows}")
 
+    def chosen(self, value: str, until: int) -> str:
+        """The condition that a window function over all rows is not above this."""
+        rows = f"SELECT rowid AS r, {value} AS v FROM b{self._number}"
+        return f"rowid IN (SELECT r FROM ({rows}) WHERE v <= {until})"
+
     def delete(self, condition: str) -> int:
         """Forgets rows; how many there were."""
         return self._database.delete(f"b{self._number}", condition)

@@ -205,6 +205,8 @@ class _Memory:
         if not side.forget_us or until == BEFORE_TIME:
             return ""
         own = ends[at]
+        if " OVER (" in side.forget_us:
+            return self._bags[at].chosen(side.forget_us, until)
         if WEIGHT not in schema.names:
             return f"({side.forget_us}) <= {until}"
         if not side.late_us or own is None:
