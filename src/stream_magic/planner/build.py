@@ -39,6 +39,7 @@ from stream_magic.planner.logical import (
 )
 from stream_magic.planner.lower import Lowering
 from stream_magic.planner.nodes import Compute, Plan
+from stream_magic.planner.push import push_filters
 from stream_magic.planner.references import find_references
 from stream_magic.planner.refuse import refuse_collations, refuse_types
 from stream_magic.planner.remember import Memory
@@ -80,6 +81,7 @@ def _build(query: Query, catalog: Catalog, binder: Binder) -> Plan:
     for op in walk(result.op):
         if isinstance(op, Product):
             bound_join(ctx, op)
+    push_filters(ctx, result.op)
     result.op = Calls(ctx).of(Memory(ctx).of(result.op))
     group_sessions(ctx, result.op)
     _check_emit(ctx, result.op)
