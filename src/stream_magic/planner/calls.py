@@ -95,7 +95,9 @@ class Calls:
             self._refuse(call, "a lambda", "let the function take the whole list")
         if call.find_ancestor(exp.Select) is not None:
             self._refuse(
-                call, "a subquery over a cache", "join the cache, and call it on the joined row"
+                call,
+                "a subquery over a cache or over values of the row",
+                "join the cache, or let the function take the whole list",
             )
         if isinstance(call.parent, exp.Dot):
             self._refuse(call, "the form x.f(y)", "write f(x, y)")

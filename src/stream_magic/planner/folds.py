@@ -31,8 +31,9 @@ def _name(call: exp.Anonymous) -> None:
     """What DuckDB calls a column without a name comes from the text as it is written."""
     item = call.parent if isinstance(call.parent, exp.Window) else call
     if isinstance(item.parent, exp.Select) and item.arg_key == "expressions":
-        label = item.sql("duckdb")
-        item.replace(exp.alias_(item.copy(), label, quoted=True))
+        alias = exp.alias_(exp.null(), item.sql("duckdb"), quoted=True)
+        item.replace(alias)
+        alias.set("this", item)
 
 
 def _folded(call: exp.Anonymous, function: Function, window: exp.Window | None) -> exp.Expr:

@@ -178,6 +178,16 @@ def test_an_aggregate_takes_the_values_of_a_group(app: App) -> None:
     assert table(app, "o") == [(1, 4.0), (2, 4.0), (3, 4.0), (4, None)]
 
 
+def test_an_aggregate_needs_no_name_and_stands_in_subqueries(app: App) -> None:
+    @udf(aggregate=True)
+    def highest(xs: list[int]) -> int:
+        return xs[-1]
+
+    select = "SELECT highest(id), (SELECT highest(id) FROM s WHERE x < 2) AS low FROM s"
+    assert run(app, select, [{"id": 3, "x": 1.0}, {"id": 5, "x": 2.0}]) == [(5, 3)]
+    assert app["r"].schema.names == ["highest(id)", "low"]
+
+
 def test_an_aggregate_follows_a_changelog(app: App) -> None:
     @udf(aggregate=True)
     def middle(xs: list[float]) -> float:
