@@ -165,3 +165,30 @@ def test_a_query_over_much_history_returns_before_it_has_ended(kernel: Kernel):
     kernel.run("app = %stream app")
     assert kernel.value("app.status()['orders']['state']") == "'running'"
     kernel.until("app['q'].preview().num_rows > 0")
+
+
+def test_a_python_function_of_a_cell_is_one_of_sql(kernel: Kernel):
+    define = (
+        "import stream_magic\n\n@stream_magic.udf\ndef marked(amount: float) -> str:\n"
+        "    print('called')\n    return '{}' if amount > 10 else f'{{1 / amount:g}}'"
+    )
+    kernel.run(define.format("much"))
+    kernel.run(ORDERS + "\nCREATE TABLE marks AS SELECT id, marked(amount) AS mark FROM orders;\n")
+    kernel.run("app = %stream app")
+    kernel.run(
+        "app.push('orders', [{'id': i, 'amount': a} for i, a in enumerate([20.0, 4.0, 0.0])])"
+    )
+    rows = "sorted(app.sql('FROM marks').fetchall())"
+    kernel.until(f"{rows} == [(0, 'much'), (1, '0.25')]")
+    reason = kernel.value("app.sql('SELECT reason FROM errors.marks').fetchall()[0][0]")
+    assert reason == "'marked: ZeroDivisionError: float division by zero'"
+    node = kernel.value("id(app._engine.flow['marks'])")
+    kernel.run(define.format("much"))
+    assert kernel.value("id(app._engine.flow['marks'])") == node, "the same text changes nothing"
+    kernel.run(define.format("a lot"))
+    kernel.until(f"{rows} == [(0, 'a lot'), (1, '0.25')]")
+    shown = kernel.fails(define.format("much").replace("amount: float", "amount: bytes"))
+    assert shown.startswith(
+        "LanguageError: SM2006 with this change of marked, marks does not work any more"
+    )
+    assert "hint: marked takes (BLOB)" in shown
