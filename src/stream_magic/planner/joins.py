@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -29,13 +29,50 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def is_plain(node: exp.Expr) -> bool:
-    """It cannot fail on any row; times less or plus an interval count as plain."""
+_COMPARES = (
+    exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Between, exp.In,
+)  # fmt: skip
+
+
+def is_plain(node: exp.Expr, types: Mapping[str, str]) -> bool:
+    """It cannot fail on any row; times less or plus an interval count as plain.
+
+    Args:
+        node: an expression over named columns.
+        types: of the columns.
+    """
     for part in node.walk():
         is_shift = isinstance(part, exp.Add | exp.Sub) and isinstance(part.expression, exp.Interval)
         if not isinstance(part, _PLAIN) and not is_shift:
             return False
+        if (
+            isinstance(part, _COMPARES)
+            and len({t == "VARCHAR" for t in _compared(part, types)}) > 1
+        ):
+            return False  # DuckDB casts the text
     return True
+
+
+def _compared(node: exp.Expr, types: Mapping[str, str]) -> Iterator[str]:
+    """The types of the columns that a comparison compares."""
+    for e in (node.this, node.args.get("expression"), node.args.get("low"), node.args.get("high"), *node.expressions):  # fmt: skip
+        if isinstance(e, exp.Column) and e.name in types:
+            yield types[e.name]
+
+
+def _text_cast(node: exp.Expr, types: Mapping[str, str]) -> exp.Expr:
+    """A comparison of a text with a column of another type, with the cast that DuckDB makes written out."""
+    copied = node.copy()
+    for part in copied.find_all(*_COMPARES):
+        sides = (part.this, part.args.get("expression"))
+        for text, other in (sides, sides[::-1]):
+            if not (isinstance(text, exp.Column) and isinstance(other, exp.Column)):
+                continue
+            kind = types.get(other.name, "VARCHAR")
+            if types.get(text.name) == "VARCHAR" and kind != "VARCHAR":
+                text.replace(exp.cast(text.copy(), kind, dialect="duckdb"))
+                break
+    return copied
 
 
 def join(
@@ -167,7 +204,8 @@ def _hoisted(
     ctx: Context, left: Op, right: Op, condition: exp.Expr | None
 ) -> tuple[Op, Op, list[exp.Expr]]:
     """What a condition computes of one side becomes a column of that side, where a failing row is found."""
-    on = [p.copy() for p in conjuncts(condition)]
+    types = {c.name: c.type for c in (*left.columns, *right.columns)}
+    on = [_text_cast(p, types) for p in conjuncts(condition)]
     sides = [{c.name for c in left.columns}, {c.name for c in right.columns}]
     made: list[list[tuple[Column, exp.Expr]]] = [[], []]
 
@@ -175,7 +213,7 @@ def _hoisted(
         names = used([node])
         for i, side in enumerate(sides):
             if names and names <= side:
-                if is_plain(node):
+                if is_plain(node, types):
                     return node
                 column = ctx.names.new(
                     node.sql("duckdb"), ctx.types([node], [left, right][i].columns)[0]
@@ -189,15 +227,16 @@ def _hoisted(
                 node.set(name, [hoist(v) if isinstance(v, exp.Expr) else v for v in value])
         return node
 
-    on = [p if is_plain(p) else hoist(p) for p in on]
+    on = [p if is_plain(p, types) else hoist(p) for p in on]
     return extended(left, made[0]), extended(right, made[1]), on
 
 
 def filtered(op: Op, where: list[exp.Expr], rule: str = "") -> Op:
     """The rows that meet these conditions; what cannot fail on a row is done within a join."""
     if isinstance(op, Product) and not op.where:
-        plain = [w for w in where if is_plain(w)]
-        where = [w for w in where if not is_plain(w)]
+        types = {c.name: c.type for c in op.columns}
+        plain = [w for w in where if is_plain(w, types)]
+        where = [w for w in where if not is_plain(w, types)]
         op = replace(op, where=plain, columns=list(op.columns))
     return Map.over(op, keeps=True, where=where, rule=rule) if where else op
 
