@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.feed import EVENTS
 from bench.result import Result
 
 
@@ -16,7 +17,7 @@ def write_figures(page: Path, name: str, results: Sequence[Result]) -> None:
     """Puts the results in place of those that stand between the marks of this benchmark."""
     day = datetime.now(UTC).date()  # noqa: TID251  # a page is dated, no row is
     load = os.getloadavg()[1]
-    about = f"{day}, Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f}."
+    about = f"{day}, Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f}, EVENTS={EVENTS:,}."
     lines = "\n".join(f"- {r}" for r in results)
     text, count = re.subn(
         rf"(<!-- {name} -->\n).*?(<!-- end -->)",

@@ -95,7 +95,7 @@ def _push_steadily(app: stream_magic.App, waiting: list[int]) -> None:
 
 
 def _long() -> Iterator[Flat]:
-    """State and memory after a fifth of the events, and after all of them."""
+    """State and memory after a fifth of the events, and after all of them: logs fill up with the first million."""
     app = stream_magic.App("bench")
     app.execute(declare("bid", _SOURCE, _DELAY))
     app.execute(declare("auction", _SOURCE, _DELAY))
