@@ -34,13 +34,14 @@ _COMPARES = (
 )  # fmt: skip
 
 
-def is_plain(node: exp.Expr, types: Mapping[str, str]) -> bool:
+def is_plain(node: exp.Expr, columns: Sequence[Column]) -> bool:
     """It cannot fail on any row; times less or plus an interval count as plain.
 
     Args:
-        node: an expression over named columns.
-        types: of the columns.
+        node: an expression.
+        columns: that it is over.
     """
+    types = {c.name: c.type for c in columns}
     for part in node.walk():
         is_shift = isinstance(part, exp.Add | exp.Sub) and isinstance(part.expression, exp.Interval)
         if not isinstance(part, _PLAIN) and not is_shift:
@@ -60,8 +61,9 @@ def _compared(node: exp.Expr, types: Mapping[str, str]) -> Iterator[str]:
             yield types[e.name]
 
 
-def _text_cast(node: exp.Expr, types: Mapping[str, str]) -> exp.Expr:
+def _text_cast(node: exp.Expr, columns: Sequence[Column]) -> exp.Expr:
     """A comparison of a text with a column of another type, with the cast that DuckDB makes written out."""
+    types = {c.name: c.type for c in columns}
     copied = node.copy()
     for part in copied.find_all(*_COMPARES):
         sides = (part.this, part.args.get("expression"))
@@ -204,8 +206,8 @@ def _hoisted(
     ctx: Context, left: Op, right: Op, condition: exp.Expr | None
 ) -> tuple[Op, Op, list[exp.Expr]]:
     """What a condition computes of one side becomes a column of that side, where a failing row is found."""
-    types = {c.name: c.type for c in (*left.columns, *right.columns)}
-    on = [_text_cast(p, types) for p in conjuncts(condition)]
+    columns = [*left.columns, *right.columns]
+    on = [_text_cast(p, columns) for p in conjuncts(condition)]
     sides = [{c.name for c in left.columns}, {c.name for c in right.columns}]
     made: list[list[tuple[Column, exp.Expr]]] = [[], []]
 
@@ -213,7 +215,7 @@ def _hoisted(
         names = used([node])
         for i, side in enumerate(sides):
             if names and names <= side:
-                if is_plain(node, types):
+                if is_plain(node, columns):
                     return node
                 column = ctx.names.new(
                     node.sql("duckdb"), ctx.types([node], [left, right][i].columns)[0]
@@ -227,16 +229,15 @@ def _hoisted(
                 node.set(name, [hoist(v) if isinstance(v, exp.Expr) else v for v in value])
         return node
 
-    on = [p if is_plain(p, types) else hoist(p) for p in on]
+    on = [p if is_plain(p, columns) else hoist(p) for p in on]
     return extended(left, made[0]), extended(right, made[1]), on
 
 
 def filtered(op: Op, where: list[exp.Expr], rule: str = "") -> Op:
     """The rows that meet these conditions; what cannot fail on a row is done within a join."""
     if isinstance(op, Product) and not op.where:
-        types = {c.name: c.type for c in op.columns}
-        plain = [w for w in where if is_plain(w, types)]
-        where = [w for w in where if not is_plain(w, types)]
+        plain = [w for w in where if is_plain(w, op.columns)]
+        where = [w for w in where if not is_plain(w, op.columns)]
         op = replace(op, where=plain, columns=list(op.columns))
     return Map.over(op, keeps=True, where=where, rule=rule) if where else op
 

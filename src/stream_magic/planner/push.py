@@ -42,7 +42,7 @@ def _into_product(at: Map, readers: dict[int, int]) -> None:
     if not isinstance(below, Product) or readers[id(below)] > 1:
         return
     names = {c.name for c in below.columns}
-    moved = [w for w in at.where if is_plain(w) and used([w]) <= names]
+    moved = [w for w in at.where if used([w]) <= names and is_plain(w, below.columns)]
     at.where = [w for w in at.where if w not in moved]
     below.where = [*below.where, *moved]
 
@@ -72,7 +72,7 @@ def _from_on(ctx: Context, product: Product, sides: list[str], number: int, join
         is_asked = sides[number] in ("", "LEFT") if is_right else sides[number] == "RIGHT" or _is_inner(join)  # fmt: skip
         if (
             at is not None
-            and is_plain(condition)
+            and is_plain(condition, product.legs[at].op.columns)
             and is_asked
             and (is_right or _is_sure(product, sides, at, number))
         ):
