@@ -29,6 +29,7 @@ from stream_magic.engine.row_errors import RowError, errors_table
 from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Timeline
 from stream_magic.engine.wave import StepFailure, Wave
+from stream_magic.language.catalog import CLOCK_RELATION
 
 
 @dataclass
@@ -109,7 +110,8 @@ class EpochRunner:
     # --- 2. run every node once, 3. commit -------------------------------------------------------
 
     def _compute(self, intake: Intake) -> Outcome:
-        outcome = Outcome(self.epoch + 1, dict(intake.deltas), dict(intake.timelines))
+        timelines = intake.timelines | {CLOCK_RELATION.id: intake.clock}
+        outcome = Outcome(self.epoch + 1, dict(intake.deltas), timelines)
         for node_id, errors in intake.errors.items():
             self._add_errors(outcome, node_id, errors, intake)
         turn = Turn(last_seq=intake.last_seq, now_us=intake.now_us)
@@ -172,6 +174,9 @@ class EpochRunner:
         self, outcome: Outcome, relation: str, schema: pa.Schema, *, is_first: bool
     ) -> Flow:  # fmt: skip
         """A relation's delta and watermark; for a new query after what the relation has kept."""
+        if relation == CLOCK_RELATION.id:
+            clock = outcome.timelines[relation]
+            return Flow(schema.empty_table(), clock.since_the_beginning() if is_first else clock)
         above = self._flow[relation.removeprefix("errors.")]
         delta = outcome.deltas.get(relation, schema.empty_table())
         timeline = None
@@ -234,9 +239,9 @@ class EpochRunner:
     def _note_cut(self, node: QueryNode, epoch: int) -> None:
         """A result over history that was cut, here or above, says from when it is complete."""
         for relation in node.program.schemas:
-            above = self._flow[relation.removeprefix("errors.")]
-            log = above.log_of(relation)
-            if log is not None:
+            above = self._flow.get(relation.removeprefix("errors."))
+            log = above.log_of(relation) if above is not None else None
+            if above is not None and log is not None:
                 cut = epoch if log.is_cut else 0
                 node.complete_from = max(node.complete_from, above.complete_from, cut)
 

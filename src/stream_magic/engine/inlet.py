@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_magic.core.arrivals import Arrivals
-from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT
+from stream_magic.core.change import BEFORE_TIME, LATE_FIELD, SEQ_FIELD, WEIGHT
 from stream_magic.core.clock import Clock
 from stream_magic.engine.batches import Decoded
 from stream_magic.engine.dataflow import CacheNode, Dataflow, QueryNode, SourceNode, TargetNode
@@ -27,6 +27,8 @@ class Intake:
     Attributes:
         timelines: of the sources with a watermark.
         last_seq: the highest arrival number so far; -1 before any.
+        now_us: the app's clock; it never goes back.
+        clock: as a watermark: rows to come are not before now.
     """
 
     deltas: dict[str, pa.Table] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Intake:
     timelines: dict[str, Timeline] = field(default_factory=dict)
     last_seq: int = -1
     now_us: int = 0
+    clock: Timeline = field(default_factory=lambda: Timeline.still(BEFORE_TIME))
 
 
 class Inlet:
@@ -44,6 +47,7 @@ class Inlet:
         self._arrivals = arrivals
         self._clock = clock
         self._last_seq = -1
+        self._now_us = BEFORE_TIME + 1
 
     def take(self, max_rows: int | None, errors: dict[str, list[RowError]]) -> Intake:
         """All rows that arrived before the first at which a source would give more than about `max_rows`; none for 0."""
@@ -52,7 +56,10 @@ class Inlet:
         cut = min((s.reader.bound(max_rows) for s in sources if is_open[s.id]), default=0)
         cut = min(cut, self._arrivals.next)
         self._last_seq = max(self._last_seq, cut - 1)
-        intake = Intake(errors=errors, last_seq=self._last_seq, now_us=self._clock.now_us())
+        before_us, self._now_us = self._now_us, max(self._now_us, self._clock.now_us())
+        at, us = np.array([self._last_seq + 1]), np.array([self._now_us - 1])
+        clock = Timeline((Steps(before_us - 1, at, us),))
+        intake = Intake(errors=errors, last_seq=self._last_seq, now_us=self._now_us, clock=clock)
         for source in sources:
             taken = source.reader.take(cut) if is_open[source.id] else []
             for batch in taken:

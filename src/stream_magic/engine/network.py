@@ -15,6 +15,7 @@ import pyarrow as pa
 from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperator
 from stream_magic.engine.operators.apply import ApplyOperator
 from stream_magic.engine.operators.base import Operator
+from stream_magic.engine.operators.clocked import ClockedOperator
 from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.operators.constant import ConstantOperator
 from stream_magic.engine.operators.join import JoinOperator
@@ -30,6 +31,7 @@ from stream_magic.engine.state import Database
 from stream_magic.planner.nodes import (
     Aggregate,
     Apply,
+    Clocked,
     Compute,
     Constant,
     Join,
@@ -174,6 +176,8 @@ def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operat
             return RememberOperator(node, inputs[0], database, _chain(node.inner, database))
         case Apply():
             return ApplyOperator(node)
+        case Clocked():
+            return ClockedOperator(node)
         case Waiting():
             return WaitingOperator(node, inputs[0], database)
         case Sessions(gives="numbers"):

@@ -99,6 +99,13 @@ class Timeline:
             lowest = np.minimum(lowest, part.before(numbers))
         return lowest
 
+    def since_the_beginning(self) -> Timeline:
+        """The same for who knew nothing before this epoch."""
+        steps = self.steps()
+        at = np.concatenate((np.array([0], np.int64), steps.at))
+        us = np.concatenate((np.array([steps.start_us], np.int64), steps.us))
+        return Timeline((Steps(BEFORE_TIME, at, us),))
+
     def steps(self) -> Steps:
         if len(self.parts) == 1:
             return self.parts[0]

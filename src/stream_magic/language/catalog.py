@@ -73,6 +73,12 @@ class Relation:
         return pa.schema(fields)
 
 
+CLOCK_RELATION = Relation(
+    "the clock", "stream", pa.schema([]), (), time_column="now", is_bounded=True
+)
+"""Has no rows, and the app's clock for a watermark: windows over `proctime()` close by it."""
+
+
 class Catalog:
     """Relations by name. Copied for a cell, so that a cell with an error changes nothing."""
 

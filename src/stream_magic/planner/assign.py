@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import sqlglot
 from sqlglot import exp
 
 from stream_magic.core.change import SEQ
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import SEVERAL, Column, Map, Op, Parted, Sessioned, Stack
+from stream_magic.planner.logical import SEVERAL, ByClock, Column, Map, Op, Parted, Sessioned, Stack
 from stream_magic.planner.order import latest, require_arrival
 from stream_magic.planner.over import first_of_each
 from stream_magic.planner.window_sql import Assigned, by_rows, session, windows
-from stream_magic.planner.windows import WindowCall
+from stream_magic.planner.windows import PROCTIME, WindowCall
 
+_NOW = "make_timestamp(epoch_us(now()))"
 _INPUT = "_sm_i0"
 
 
@@ -33,6 +35,8 @@ class WindowAssigner:
             node: where that stands in the query.
             closes: the query waits until windows have closed.
         """
+        if call.time_column == PROCTIME:
+            op = self._by_clock(op)
         match call.function:
             case "tumble" | "hop" | "cumulate":
                 return self._timed(call, op)
@@ -41,6 +45,17 @@ class WindowAssigner:
             case "latest":
                 return self._latest(call, op, node)
         return self._rows(call, op, node)
+
+    def _by_clock(self, op: Op) -> Op:
+        """With the clock's time as a column; other times and windows do not close by it."""
+        columns = [replace(self._ctx.names.like(c), is_time=False, window="") for c in op.columns]
+        closes = not op.is_changelog
+        time = self._ctx.names.new(PROCTIME, "TIMESTAMP", is_time=closes)
+        items = [*zip(columns, (c.ref for c in op.columns), strict=True), (time, _parse(_NOW))]
+        drawn = Map.over(op, items)
+        if not closes:
+            return drawn
+        return ByClock(drawn.columns, has_watermark=True, has_order=op.has_order, input=drawn)
 
     def _timed(self, call: WindowCall, op: Op) -> Map:
         """TUMBLE; HOP and CUMULATE, where a row is in several windows."""

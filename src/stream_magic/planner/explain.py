@@ -8,6 +8,7 @@ from stream_magic.core.change import LATE_BY, WEIGHT
 from stream_magic.planner.nodes import (
     Aggregate,
     Apply,
+    Clocked,
     Compute,
     Constant,
     Join,
@@ -54,7 +55,7 @@ def _lines(
         return [f"{indent}the same as: {told[id(node)]}"]
     told[id(node)] = _title(node)
     lines = [f"{indent}{_title(node)} ({_facts(node)}){measured(node)}"]
-    for below in node.inputs[:1] if isinstance(node, SessionGroup) else node.inputs:
+    for below in node.inputs[:1] if isinstance(node, SessionGroup | Clocked) else node.inputs:
         lines += _lines(below, depth + 1, told, measured)
     return lines
 
@@ -77,6 +78,8 @@ def _title(node: Node) -> str:
             return f"union of {len(node.parts)}"
         case Join():
             return f"join of {len(node.sides)}"
+        case Clocked():
+            return "by the clock"
         case Partition() | Waiting():
             return node.rule
         case Sessions():

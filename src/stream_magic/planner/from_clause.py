@@ -16,7 +16,7 @@ from stream_magic.planner.joins import filtered, join
 from stream_magic.planner.logical import Column, Given, Map, Op, conjunction, conjuncts
 from stream_magic.planner.references import PLACE, table_name
 from stream_magic.planner.scope import Frame, Item, Scope, Scoping
-from stream_magic.planner.windows import WindowCall
+from stream_magic.planner.windows import PROCTIME, WindowCall
 
 if TYPE_CHECKING:
     from stream_magic.planner.blocks import Blocks
@@ -132,7 +132,8 @@ class FromClause:
         if place is not None:
             call = self._ctx.found.windows[place]
             op = self._window(call, inner)
-            return op, self._named(inner, op.columns, inner.alias or call.name)
+            shown = [c for c in op.columns if c.label != PROCTIME]
+            return op, self._named(inner, shown, inner.alias or call.name)
         name = table_name(inner)
         if name.lower() in self._ctes:
             result = self._blocks.cte(name.lower(), self._ctes)

@@ -263,6 +263,13 @@ class Group(Op):
 
 
 @dataclass(eq=False)
+class ByClock(Op):
+    """The same rows and columns, with the app's clock for a watermark."""
+
+    input: Op = field(kw_only=True)
+
+
+@dataclass(eq=False)
 class Sessioned(Op):
     """SESSION over the time that the watermark follows: the input's columns and the bounds of the row's session.
 
@@ -352,7 +359,7 @@ class Parted(Op):
 
 def inputs_of(op: Op) -> list[Op]:
     match op:
-        case Map() | Group() | Called() | Remembered() | Sessioned():
+        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock():
             return [op.input]
         case Product():
             return [leg.op for leg in op.legs]
@@ -366,7 +373,7 @@ def inputs_of(op: Op) -> list[Op]:
 def with_inputs(op: Op, change: Callable[[Op], Op]) -> Op:
     """A copy over changed inputs; the operation itself if it has none."""
     match op:
-        case Map() | Group() | Called() | Remembered() | Sessioned():
+        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock():
             return replace(op, input=change(op.input))
         case Product():
             return replace(op, legs=[replace(leg, op=change(leg.op)) for leg in op.legs])

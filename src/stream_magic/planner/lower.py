@@ -28,6 +28,7 @@ from stream_magic.planner.extents import NO_SESSION, Bounds
 from stream_magic.planner.guard import probe_sql
 from stream_magic.planner.level import Level
 from stream_magic.planner.logical import (
+    ByClock,
     Called,
     Column,
     Fresh,
@@ -141,6 +142,8 @@ class Lowering:
                 return self._stack(op)
             case Parted():
                 return self._parted(op)
+            case ByClock():
+                return self._timed.by_clock(op)
             case Sessioned():
                 return self._timed.sessions(op, needed)
         raise TypeError(op)

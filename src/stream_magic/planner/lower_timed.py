@@ -6,13 +6,23 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
-from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT_FIELD, visible_schema
+from stream_magic.core.change import LATE_BY, LATE_FIELD, SEQ_FIELD, WEIGHT_FIELD, visible_schema
 from stream_magic.language.binder import EmptyTable, typed_columns
+from stream_magic.language.catalog import CLOCK_RELATION
 from stream_magic.planner.context import Context
 from stream_magic.planner.extents import NO_SESSION, Bounds
 from stream_magic.planner.level import Level
-from stream_magic.planner.logical import Closing, Column, Op, Parted, Sessioned
-from stream_magic.planner.nodes import SESSION, WINDOW_END, Compute, Node, Sessions, Waiting
+from stream_magic.planner.logical import ByClock, Closing, Column, Op, Parted, Sessioned
+from stream_magic.planner.nodes import (
+    SESSION,
+    WINDOW_END,
+    Clocked,
+    Compute,
+    Node,
+    Read,
+    Sessions,
+    Waiting,
+)
 
 
 class TimedLowering:
@@ -54,6 +64,15 @@ class TimedLowering:
             tuple(k.label for k in op.keys),
         )  # fmt: skip
         return made, given
+
+    def by_clock(self, op: ByClock) -> tuple[Clocked, list[Column]]:
+        """Rows that the clock closes windows for; the watermark that they had is left out."""
+        columns = list(op.columns)
+        level = self._level(op.input, {c.name for c in columns})
+        level.hidden.pop(LATE_BY, None)
+        before = self._seal(level, [(c.name, c) for c in columns])
+        schema = pa.schema([*before.schema, LATE_FIELD])
+        return Clocked(before, Read(CLOCK_RELATION), schema, before.types), columns
 
     def waiting(self, op: Parted, closing: Closing) -> tuple[Node, list[Column]]:
         """Window functions whose rows are told once."""

@@ -322,6 +322,27 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Clocked:
+    """The same rows, whose watermark is the app's clock.
+
+    Attributes:
+        input: gives rows without a watermark.
+        clock: the relation that has it.
+        schema: of the input, with `_sm_wm`.
+        types: DuckDB types of the visible columns.
+    """
+
+    input: Node
+    clock: Read
+    schema: pa.Schema
+    types: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input, self.clock)
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Window functions in the order of event time: a row is told once, when the watermark has passed it.
 
@@ -486,6 +507,7 @@ Node: TypeAlias = (
     | Union
     | Join
     | Partition
+    | Clocked
     | Waiting
     | Sessions
     | Aggregate

@@ -15,6 +15,7 @@ from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
     Apply,
+    Clocked,
     Compute,
     Constant,
     Join,
@@ -54,7 +55,7 @@ def state_bound(node: Node) -> StateBound:
     match node:
         case Union(is_table=True):
             return StateBound("state as large as the table")
-        case Read() | Constant() | Compute() | Apply() | Union():
+        case Read() | Clocked() | Constant() | Compute() | Apply() | Union():
             return StateBound("no state")
         case Remember():
             return StateBound(_AS_INPUT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from stream_magic.language.binder import quote
-from stream_magic.planner.windows import WindowCall, bucket
+from stream_magic.planner.windows import PROCTIME, WindowCall, bucket
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,10 @@ def as_sql(call: WindowCall, source: str) -> str:
     if call.function == "latest":
         return _latest(keys, source)
     if call.function == "session":
-        made = session(call, keys, quote(call.time_column), source)
+        made = session(call, keys, _time(call), source)
     elif call.time_column:
-        time = quote(call.time_column)
-        listed, start, end = windows(
-            call, time, dict(zip(*call.shown, strict=True))[call.time_column]
-        )
+        kinds = dict(zip(*call.shown, strict=True)) | {PROCTIME: "TIMESTAMP"}
+        listed, start, end = windows(call, _time(call), kinds[call.time_column])
         opened = f"SELECT *, unnest({listed}) AS _w FROM {source}" if listed else f"FROM {source}"
         made = Assigned(opened, ("_w",) if listed else (), start, end)
     else:
@@ -83,6 +81,11 @@ def by_rows(call: WindowCall, keys: list[str], order: str, source: str) -> Assig
     first = f"(floor((_r - {size}) / {slide})::BIGINT + 1) * {slide}"
     opened = f"SELECT *, unnest(range({first}, _r + 1, {slide})) AS _w FROM ({numbered})"
     return Assigned(opened, ("_r", "_w"), "_w", f"_w + {size}")
+
+
+def _time(call: WindowCall) -> str:
+    """A snapshot knows of no other clock than now."""
+    return "CAST(now() AS TIMESTAMP)" if call.time_column == PROCTIME else quote(call.time_column)
 
 
 def _part(keys: list[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import duckdb
 from sqlglot import exp
 
-from stream_magic.errors import LanguageError, PlanError
+from stream_magic.errors import LanguageError
 from stream_magic.language.binder import Binder, EmptyTable
 from stream_magic.language.catalog import Relation
 from stream_magic.language.spans import span_of
@@ -22,6 +22,7 @@ _ARGUMENTS = {
     "hop_rows": ("slide rows", "rows", "key*"),
     "latest": ("key*",),
 }
+PROCTIME = "proctime()"  # the time of the app's clock when the row came
 WINDOW_FUNCTIONS = frozenset(_ARGUMENTS)
 _USAGE = {
     "tumble": "write TUMBLE(stream, ts, INTERVAL 10 SECONDS)",
@@ -42,7 +43,7 @@ class WindowCall:
         function: its name, lower case.
         name: how the item is called without an alias.
         relation: what it reads, or None for a CTE.
-        time_column: a column of it, or ''.
+        time_column: a column of it, `PROCTIME`, or ''.
         sizes: the intervals or numbers, as SQL, in the order of the call without the shift.
         shift: SQL, or ''.
         keys: columns.
@@ -80,7 +81,7 @@ def read_window(
     """Checks the arguments.
 
     Raises:
-        LanguageError: SM2010 to SM2013. PlanError: SM3021.
+        LanguageError: SM2010 to SM2013.
     """
     return _Reader(call, reads, text, binder).read()
 
@@ -188,10 +189,8 @@ class _Reader:
     def _time(self, arg: exp.Expr) -> str:
         times = [n for n, t in self._known.items() if t.startswith(("TIMESTAMP", "DATE"))]
         if isinstance(arg, exp.Anonymous) and str(arg.this).lower() == "proctime":
-            raise PlanError(
-                "SM3021", "proctime() is not supported yet",
-                hint=f"use a time column of {self._reads.name}", span=span_of(arg, self._text),
-            )  # fmt: skip
+            self._known[PROCTIME] = "TIMESTAMP"
+            return PROCTIME
         column = self._column(arg)
         if column is None or column not in times:
             what = "is no time" if column else "is no column of it"

@@ -20,6 +20,7 @@ from stream_magic.engine.operators.template import fill
 from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
+    Clocked,
     Compute,
     Constant,
     Join,
@@ -94,6 +95,8 @@ def _of_node(node: Node) -> set[str]:
             return _of_join(node)
         case Partition():
             return _of_partition(node)
+        case Clocked():
+            return {"node:by the clock"}
         case Waiting():
             return {"node:over on close"}
         case Sessions(gives=gives):
