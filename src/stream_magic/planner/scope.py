@@ -205,9 +205,32 @@ def resolve_all(
             return result
         if isinstance(n, exp.Dot):
             return _dotted(n, scope, replace)
+        if isinstance(n, exp.Comprehension):
+            _set_apart(n)
         return replace(n)
 
     return change(node.copy())
+
+
+def _set_apart(node: exp.Comprehension) -> None:
+    """In `[x + y FOR x IN l]` x is an element, also where a column has that name: it becomes a name that is no column."""
+    names = {
+        i.name.lower() for k in ("expression", "position") for i in _identifiers(node.args.get(k))
+    }
+
+    def apart(n: exp.Expr) -> exp.Expr:
+        if not isinstance(n, exp.Column) or n.is_star or n.parts[0].name.lower() not in names:
+            return n
+        parts = [exp.to_identifier(p.name, quoted=True) for p in n.parts]
+        return exp.Dot.build(parts) if len(parts) > 1 else parts[0]
+
+    for key in ("this", "condition"):
+        if node.args.get(key) is not None:
+            node.set(key, node.args[key].transform(apart))
+
+
+def _identifiers(node: exp.Expr | None) -> Iterator[exp.Identifier]:
+    return iter(()) if node is None else node.find_all(exp.Identifier)
 
 
 def _dotted(node: exp.Dot, scope: Scope, otherwise: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
