@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+import stream_magic
 from stream_magic.connectors.nexmark import NexmarkOptions, NexmarkSource
 from stream_magic.connectors.nexmark.house import SCHEMAS, Kind, numbers, rows_among
 from stream_magic.contracts.source import EndOfSource, SourceContext
@@ -126,3 +127,31 @@ def test_rate_counts_events_of_all_kinds():
 def test_options_that_mean_nothing_are_refused(options):
     with pytest.raises(ConfigError):
         NexmarkOptions(**options)
+
+
+def test_sources_of_one_seed_belong_together_in_an_app():
+    app = stream_magic.App("house")
+    options = "connector = 'nexmark', seed = 7, events = 1000, step = '20 ms', disorder = '1 second', start = '2026-01-01 00:00:00'"
+    for kind in KINDS:
+        watermark = "(WATERMARK FOR dateTime AS dateTime - INTERVAL 1 SECOND)"
+        app.execute(f"CREATE SOURCE {kind} {watermark} WITH ({options}, kind = '{kind}')")
+    app.execute(f"CREATE SOURCE event WITH ({options})")
+    app.execute("CREATE TABLE alone AS SELECT * FROM bid")
+    app.execute("CREATE TABLE nested AS SELECT bid.* FROM event WHERE event_type = 2")
+    app.execute(
+        "CREATE TABLE joined AS SELECT count(*) AS n FROM bid b JOIN auction a ON b.auction = a.id"
+    )
+    app.drain()
+    same = {
+        "seed": 7,
+        "step": timedelta(milliseconds=20),
+        "disorder": timedelta(seconds=1),
+        "events": 1000,
+    }
+    expected = read_all(source(kind="bid", **same))
+    assert app.sql("FROM alone").to_arrow_table().equals(expected.combine_chunks())
+    assert app.sql("FROM nested").to_arrow_table().equals(expected.combine_chunks())
+    known = set(read_all(source(kind="auction", **same)).column("id").to_pylist())
+    matched = [a for a in expected.column("auction").to_pylist() if a in known]
+    assert app.sql("FROM joined").fetchall() == [(len(matched),)]
+    app.close()
