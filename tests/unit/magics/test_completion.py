@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from IPython.core.completer import provisionalcompleter
 
+from stream_magic import udf
 from stream_magic.language.parser import words
 from stream_magic.magics.completion import statement
+from support.python_functions import _functions  # noqa: F401
 from unit.magics.conftest import Cells
 
 
@@ -65,6 +67,15 @@ def test_tab_offers(orders: Cells, text: str, expected: list[str]):
 )
 def test_tab_is_silent_where_nothing_of_ours_can_stand(orders: Cells, text: str):
     assert offers(orders, text) == []
+
+
+@pytest.mark.usefixtures("_functions")
+def test_tab_offers_python_functions(orders: Cells):
+    @udf
+    def netted(price: float) -> float:
+        return price
+
+    assert offers(orders, "%%cq\nSELECT nett| FROM big") == ["netted("]
 
 
 def test_tab_works_before_there_is_an_app(cells: Cells):

@@ -136,8 +136,10 @@ def _add(found: Suggestions, place: Place) -> None:
     elif not place.tokens:
         found.add(("SELECT", "WITH") if place.is_query else STATEMENTS, "keyword")
     elif _is_query_part(place):
+        from stream_magic.app.session import session
+
         add_columns(found, place.app, place.statement)
-        found.add(FUNCTIONS, "function")
+        found.add([*FUNCTIONS, *(f"{f.name}(" for f in session().functions)], "function")
         found.add(QUERY_WORDS, "keyword")
     else:
         _add_head(found, place)
