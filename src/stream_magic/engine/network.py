@@ -27,6 +27,7 @@ from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsO
 from stream_magic.engine.operators.table import TableOperator
 from stream_magic.engine.operators.union import UnionOperator
 from stream_magic.engine.operators.waiting import WaitingOperator
+from stream_magic.engine.sieve import Sieve
 from stream_magic.engine.state import Database
 from stream_magic.planner.nodes import (
     Aggregate,
@@ -41,6 +42,7 @@ from stream_magic.planner.nodes import (
     Remember,
     SessionGroup,
     Sessions,
+    Sifted,
     Union,
     Waiting,
 )
@@ -77,6 +79,7 @@ class Step:
         key: of the node (`planner.identity`).
         reads: the relations below it, by their ids.
         asks_caches: what it gives depends on what was in a cache at the time.
+        sieve: the filters of all steps over the same rows, this one's among them; or None.
         users: programs that it is a part of.
         has_begun: an epoch with it was committed.
     """
@@ -86,6 +89,7 @@ class Step:
     inputs: tuple[Input, ...]
     reads: dict[str, pa.Schema] = field(default_factory=dict)
     asks_caches: bool = False
+    sieve: Sieve | None = None
     users: int = 0
     has_begun: bool = False
     counters: Counters = field(default_factory=Counters)
@@ -114,6 +118,7 @@ class Network:
         self._database = database
         self._is_cut = is_cut
         self._steps: dict[str, list[Step]] = {}
+        self._sieves: dict[tuple[str, str], Sieve] = {}
 
     def find(self, key: str) -> Step | None:
         """A step that does the same and that a new query may join."""
@@ -127,6 +132,8 @@ class Network:
             step.reads |= {place: schema} if isinstance(place, str) else place.reads
         asks = isinstance(node, Compute) and bool(node.caches)
         step.asks_caches = asks or any(s.asks_caches for s in step.below())
+        if isinstance(node, Compute) and node.sifted is not None:
+            self._sift(step, node.sifted)
         self._steps.setdefault(key, []).append(step)
         return step
 
@@ -135,6 +142,7 @@ class Network:
         step.users -= 1
         if step.users == 0:
             self._steps[step.key].remove(step)
+            self._forget_filter(step)
             step.operator.close()
 
     def is_open(self, step: Step) -> bool:
@@ -147,6 +155,21 @@ class Network:
             and not any(s.counters.errors for s in _all_below(step))
             and not any(map(self._is_cut, step.reads))
         )
+
+    def _sift(self, step: Step, sifted: Sifted) -> None:
+        ((place, schema),) = step.inputs
+        if not isinstance(place, str):
+            return
+        at = (place, sifted.rows_sql)
+        if at not in self._sieves:
+            self._sieves[at] = Sieve(schema, sifted.rows_sql, self._database)
+        step.sieve = self._sieves[at]
+        step.sieve.add(step, sifted.condition)
+
+    def _forget_filter(self, step: Step) -> None:
+        if step.sieve is not None:
+            step.sieve.remove(step)
+            self._sieves = {at: sieve for at, sieve in self._sieves.items() if len(sieve)}
 
     def _operator(self, node: Node, inputs: Sequence[Input]) -> Operator:
         schemas = [i.schema for i in inputs]

@@ -6,7 +6,7 @@ gives what it has given so far instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -16,8 +16,10 @@ import pyarrow as pa
 from stream_magic.core.change import LATE_BY
 from stream_magic.engine.network import Counters, Input, Step
 from stream_magic.engine.operators.base import Flow, Turn
+from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.program import Program
 from stream_magic.engine.row_errors import RowError, RowErrors
+from stream_magic.engine.sieve import Places, Sieve
 from stream_magic.engine.timeline import Timeline
 
 
@@ -55,6 +57,7 @@ class Wave:
         self._relations: dict[tuple[str, bool], Flow] = {}
         self._done: dict[tuple[Step, bool], _Done] = {}
         self._retold: dict[Step, pa.Table] = {}
+        self._sifted: dict[Sieve, tuple[pa.Table, dict[Hashable, Places]]] = {}
 
     def begin(self, program: Program, so_far: Callable[[str], Timeline | None]) -> None:
         """Asks the steps that a new query joins for what they gave before this epoch.
@@ -141,11 +144,27 @@ class Wave:
         schema = step.operator.schema
         delta = schema.empty_table()
         if is_first or turn.has_moved or any(f.delta.num_rows for f in flows):
-            delta = step.operator.run([f.delta for f in flows], turn)
+            delta = self._computed(step, flows, turn)
         flow = Flow(delta, turn.timeline if LATE_BY in schema.names else None)
         rows_in = sum(f.delta.num_rows for f in flows)
         counters = Counters(rows_in, delta.num_rows, len(errors.rows), perf_counter() - start_s)
         return _Done(flow, errors.rows, counters)
+
+    def _computed(self, step: Step, flows: Sequence[Flow], turn: Turn) -> pa.Table:
+        sieve, operator = step.sieve, step.operator
+        if (
+            sieve is not None
+            and len(sieve) > 1
+            and not turn.is_first
+            and isinstance(operator, ComputeOperator)
+        ):
+            if sieve not in self._sifted:
+                rows = flows[0].delta.combine_chunks()
+                self._sifted[sieve] = rows, sieve.places(rows)
+            rows, places = self._sifted[sieve]
+            if step in places:
+                return operator.run_sifted(rows, places[step], turn)
+        return operator.run([f.delta for f in flows], turn)
 
     def _retell(self, step: Step, so_far: Callable[[str], Timeline | None]) -> pa.Table:
         timeline = _timeline(step, lambda name, _: so_far(name))

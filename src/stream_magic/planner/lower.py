@@ -70,6 +70,7 @@ from stream_magic.planner.nodes import (
     SessionGroup,
     Sessions,
     Side,
+    Sifted,
     Union,
 )
 from stream_magic.planner.refuse import refuse_types
@@ -253,8 +254,18 @@ class Lowering:
             types=tuple(bound.types[: len(names)]), caches=tuple(dict.fromkeys(c.id for c in level.caches)),
             is_windowed=level.checked is not None, rule=", ".join(level.rules), probe_sql=probe_sql(timed),
             labels=level.labels, reads_clock=CLOCK in sql, lookups=lookups, lookup_sql=lookup_sql,
-            picked=_picked(level, select, bound.schema),
+            picked=() if level.where else _picked(level, select, bound.schema), sifted=self._sifted(level, select, bound.schema),
         )  # fmt: skip
+
+    def _sifted(self, level: Level, select: exp.Select, made: pa.Schema) -> Sifted | None:
+        """The filter, if it asks nothing but the row and answers the same again."""
+        if not level.where or level.joins or level.checked is not None or _is_nested(level.source):
+            return None
+        asked = exp.and_(*level.where, copy=True)
+        if asked.find(exp.Query) or any(self._ctx.volatile.find(asked)):
+            return None
+        source = select.args["from_"].this.sql("duckdb")
+        return Sifted(asked.sql("duckdb"), source, _picked(level, select, made))
 
     def _sealed(self, op: Op, columns: Sequence[Column]) -> Compute:
         """The operation as a node with exactly these columns."""
@@ -497,12 +508,16 @@ class Lowering:
         return node.copy().transform(change)
 
 
+def _is_nested(source: exp.Expr) -> bool:
+    """More than `_in` with its types."""
+    return isinstance(source, exp.Subquery) and not source.this.is_star
+
+
 def _picked(level: Level, select: exp.Select, made: pa.Schema) -> tuple[str, ...]:
-    """The columns of `_in` that a statement hands on as they are, or () if it does more."""
+    """The columns of `_in` that a statement hands on as they are, or () if it does more than to filter."""
     source, items = level.source, [e.unalias() for e in select.expressions]
 
-    is_nested = isinstance(source, exp.Subquery) and not source.this.is_star
-    if is_nested or level.where or level.joins or not all(map(_is_trivial, items)):
+    if _is_nested(source) or level.joins or not all(map(_is_trivial, items)):
         return ()
     names = tuple(e.name for e in items)
     return names if [level.node.schema.field(n).type for n in names] == made.types else ()

@@ -78,6 +78,21 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class Sifted:
+    """The filter of a `Compute`, for a statement that asks those of several at once.
+
+    Attributes:
+        condition: over the columns of `rows_sql`.
+        rows_sql: an item of FROM: `_in` with its DuckDB types.
+        picked: like `Compute.picked`, of the rows that it lets through.
+    """
+
+    condition: str
+    rows_sql: str
+    picked: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Compute:
     """Filter, projection, window assignment and cache lookups in one DuckDB statement: linear.
 
@@ -97,6 +112,7 @@ class Compute:
         lookups: joins that an index can do beforehand, with `lookup_sql`.
         lookup_sql: the same as `sql` over `_in` and what each lookup found, row by row; '' without lookups.
         picked: the input's columns that make the output, one after the other, if it does nothing else; else ().
+        sifted: its filter, if it can be asked beforehand.
     """
 
     input: Node
@@ -114,6 +130,7 @@ class Compute:
     lookups: tuple[Lookup, ...] = ()
     lookup_sql: str = ""
     picked: tuple[str, ...] = ()
+    sifted: Sifted | None = None
 
     @property
     def inputs(self) -> tuple[Node, ...]:

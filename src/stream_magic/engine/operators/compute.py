@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from stream_magic.core.change import SEQ, WEIGHT, in_order
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.lookup import make_lookups
+from stream_magic.engine.sieve import Places
 from stream_magic.engine.state import ArrowInput, Database, Select, StateSize
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.clock import CLOCK
@@ -71,6 +72,15 @@ class ComputeOperator(Operator):
             out = self._execute_guarded(delta, turn)
         out = in_order(out)
         return self._without_null_times(out, turn) if self._plan.is_windowed else out
+
+    def run_sifted(self, rows: pa.Table, places: Places, turn: Turn) -> pa.Table:
+        """Over the rows at these places only: the others do not pass the filter."""
+        picked = self._plan.sifted.picked if self._plan.sifted is not None else ()
+        if not len(places):
+            return self.schema.empty_table()
+        if not picked:
+            return self.run([rows.take(places)], turn)
+        return in_order(rows.select(picked).take(places).rename_columns(self._names))
 
     def state_size(self) -> StateSize:
         return StateSize()
