@@ -235,6 +235,11 @@ def _identifiers(node: exp.Expr | None) -> Iterator[exp.Identifier]:
 
 def _dotted(node: exp.Dot, scope: Scope, otherwise: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     """More than four parts are a Dot over a column; anything else is a field of an expression."""
+    if isinstance(node.expression, exp.Func):
+        value = _with_columns(node.this, scope)
+        if value != node.this:
+            node.set("this", exp.paren(value, copy=False))
+        return otherwise(node)
     root: exp.Expr = node
     while isinstance(root, exp.Dot):
         root = root.this
@@ -244,3 +249,34 @@ def _dotted(node: exp.Dot, scope: Scope, otherwise: Callable[[exp.Expr], exp.Exp
         if found is not None:
             return found
     return otherwise(node)
+
+
+def _with_columns(node: exp.Expr, scope: Scope) -> exp.Expr:
+    """In `a.l.list_sort()` the parser makes plain names of the columns before the call; here they are columns again."""
+
+    def restored(n: exp.Expr) -> exp.Expr:
+        parts = list(n.parts) if isinstance(n, exp.Dot) else [n]
+        names = [p for p in parts if isinstance(p, exp.Identifier)]
+        if len(names) < len(parts) or not _is_value(n) or _is_bound(n, names[0].name.lower()):
+            return n
+        found = scope.resolve(names)
+        return n if found is None else found
+
+    return node.transform(restored)
+
+
+def _is_value(n: exp.Expr) -> bool:
+    """It stands for a value, not for the name of something."""
+    if isinstance(n.parent, exp.Column | exp.Dot | exp.Alias | exp.TableAlias | exp.Table):
+        return False
+    is_key = isinstance(n.parent, exp.PropertyEQ | exp.Kwarg) and n.arg_key == "this"
+    is_parameter = isinstance(n.parent, exp.Lambda) and n.arg_key == "expressions"
+    return not is_key and not is_parameter
+
+
+def _is_bound(n: exp.Expr, name: str) -> bool:
+    """A lambda around it has a parameter of that name."""
+    around = n.find_ancestor(exp.Lambda)
+    while around is not None and all(i.name.lower() != name for i in around.expressions):
+        around = around.find_ancestor(exp.Lambda)
+    return around is not None
