@@ -19,6 +19,7 @@ from stream_magic.language.catalog import Catalog
 from stream_magic.language.functions import macros
 from stream_magic.language.statements import Describe, Explain, Show
 from stream_magic.planner.explain import explain
+from stream_magic.planner.nodes import Compute, Node
 
 _CONNECTORS: tuple[Group, ...] = ("sources", "targets", "caches")
 
@@ -89,14 +90,14 @@ def explain_name(s: Explain, engine: Engine) -> str:
     if not s.is_analyze:
         return explain(node.plan)
     with engine.between_epochs():
-        text = explain(node.plan, lambda n: _measured(node.program.step_of(n)))
+        text = explain(node.plan, lambda n: _measured(n, node.program.step_of(n)))
     return f"{text}\nerrors: {node.metrics.errors:,}"
 
 
-def _measured(step: Step | None) -> str:
+def _measured(node: Node, step: Step | None) -> str:
     """What a node of the plan did, and what it keeps now."""
     if step is None:
-        return ""
+        return ": in one statement with what reads it" if isinstance(node, Compute) else ""
     did, size = step.counters, step.operator.state_size()
     kept = f", keeps {size.rows:,} rows, {_bytes(size.bytes)}" if size.rows else ""
     shared = f", shared by {step.users} queries" if step.users > 1 else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import pyarrow as pa
 
@@ -16,12 +16,15 @@ from stream_magic.engine.operators.aggregate import MergeOperator, WindowOperato
 from stream_magic.engine.operators.apply import ApplyOperator
 from stream_magic.engine.operators.base import Operator
 from stream_magic.engine.operators.clocked import ClockedOperator
+from stream_magic.engine.operators.closing import ClosingOperator
 from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.operators.constant import ConstantOperator
 from stream_magic.engine.operators.join import JoinOperator
+from stream_magic.engine.operators.partials import Partials
 from stream_magic.engine.operators.partition import PartitionOperator
 from stream_magic.engine.operators.recompute import RecomputeOperator
 from stream_magic.engine.operators.remember import RememberOperator
+from stream_magic.engine.operators.running import RunningOperator
 from stream_magic.engine.operators.session_group import SessionGroupOperator
 from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsOperator
 from stream_magic.engine.operators.table import TableOperator
@@ -78,6 +81,7 @@ class Step:
     Attributes:
         key: of the node (`planner.identity`).
         reads: the relations below it, by their ids.
+        chain: the node below, whose work is a part of the step's own; its rows are given to nobody.
         asks_caches: what it gives depends on what was in a cache at the time.
         sieve: the filters of all steps over the same rows, this one's among them; or None.
         users: programs that it is a part of.
@@ -87,6 +91,7 @@ class Step:
     key: str
     operator: Operator
     inputs: tuple[Input, ...]
+    chain: Compute | None = None
     reads: dict[str, pa.Schema] = field(default_factory=dict)
     asks_caches: bool = False
     sieve: Sieve | None = None
@@ -124,13 +129,15 @@ class Network:
         """A step that does the same and that a new query may join."""
         return next((s for s in self._steps.get(key, ()) if self.is_open(s)), None)
 
-    def add(self, key: str, node: Node, inputs: Sequence[Input]) -> Step:
-        """A step of its own."""
-        operator = self._operator(node, inputs)
-        step = Step(key, operator, tuple(inputs))
+    def add(
+        self, key: str, node: Node, inputs: Sequence[Input], chain: Compute | None = None
+    ) -> Step:
+        """A step of its own. With a `chain`, the inputs are those of the chain."""
+        operator = self._operator(node, inputs, chain)
+        step = Step(key, operator, tuple(inputs), chain)
         for place, schema in inputs:
             step.reads |= {place: schema} if isinstance(place, str) else place.reads
-        asks = isinstance(node, Compute) and bool(node.caches)
+        asks = any(isinstance(n, Compute) and n.caches for n in (node, chain))
         step.asks_caches = asks or any(s.asks_caches for s in step.below())
         if isinstance(node, Compute) and node.sifted is not None:
             self._sift(step, node.sifted)
@@ -171,8 +178,10 @@ class Network:
             step.sieve.remove(step)
             self._sieves = {at: sieve for at, sieve in self._sieves.items() if len(sieve)}
 
-    def _operator(self, node: Node, inputs: Sequence[Input]) -> Operator:
+    def _operator(self, node: Node, inputs: Sequence[Input], chain: Compute | None) -> Operator:
         schemas = [i.schema for i in inputs]
+        if isinstance(node, Aggregate):
+            return _aggregate(node, schemas[0], self._database, chain)
         if not isinstance(node, SessionGroup):
             return _made(node, schemas, self._database)
         sessions = inputs[1].place
@@ -213,9 +222,7 @@ def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operat
             return UnionOperator(node)
         case Constant():
             return ConstantOperator(node, database)
-        case Aggregate():
-            return _aggregate(node, inputs[0], database)
-        case Read() | SessionGroup():
+        case Read() | Aggregate() | SessionGroup():
             raise TypeError(f"{type(node).__name__} is made elsewhere")
 
 
@@ -226,7 +233,23 @@ def _chain(node: Node, database: Database) -> list[Operator]:
     return [*below, _made(node, [below[-1].schema if below else source.schema], database)]
 
 
-def _aggregate(node: Aggregate, schema: pa.Schema, database: Database) -> Operator:
+def is_pieced(node: Node) -> TypeGuard[Aggregate]:
+    """A GROUP BY that takes up the chain below it."""
+    if not isinstance(node, Aggregate):
+        return False
+    return node.is_pieced and (node.emit == "close" or RunningOperator.suits(node))
+
+
+def _aggregate(
+    node: Aggregate, schema: pa.Schema, database: Database, below: Compute | None
+) -> Operator:
+    if is_pieced(node):
+        chain = None if below is None else ComputeOperator(below, schema, database)
+        schema = schema if chain is None else chain.schema
+        partials = Partials(node, chain, schema, database)
+        if node.emit == "close":
+            return ClosingOperator(node, partials, database)
+        return RunningOperator(node, partials, database)
     if not node.is_mergeable:
         return RecomputeOperator(node, schema, database)
     if node.emit == "close":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from stream_magic.engine.network import Input, Network, Step
-from stream_magic.planner.nodes import Node, Read
+from stream_magic.engine.network import Input, Network, Step, is_pieced
+from stream_magic.planner.nodes import Compute, Node, Read
 
 
 class Program:
@@ -27,6 +28,7 @@ class Program:
         self._node, self._keys, self._network = root, keys, network
         self._steps: dict[int, Step] = {}
         self._by_node: dict[int, Step] = {}
+        self._readers = Counter(_edges(root, set()))
         self.schemas: dict[str, pa.Schema] = {}
         self.root = self._input(root)
 
@@ -66,7 +68,9 @@ class Program:
         key = self._keys[id(node)]
         step = self._network.find(key)
         if step is None:
-            step = self._network.add(key, node, [self._input(n) for n in node.inputs])
+            chain = self._chain_below(node)
+            inputs = [self._input(n) for n in (chain or node).inputs]
+            step = self._network.add(key, node, inputs, chain)
             self._use(node, step)
         else:
             self._join(node, step)
@@ -74,15 +78,42 @@ class Program:
 
     def _join(self, node: Node, step: Step) -> None:
         """Uses a step that is there, with all that it reads."""
+        if step.chain is not None:
+            (node_below,) = node.inputs
+            self._join_inputs(node_below, step)
+        else:
+            self._join_inputs(node, step)
+        self._use(node, step)
+
+    def _join_inputs(self, node: Node, step: Step) -> None:
         for below, (place, _) in zip(node.inputs, step.inputs, strict=True):
             if isinstance(below, Read):
                 self.schemas[below.relation.id] = below.schema
             elif isinstance(place, Step):
                 self._join(below, place)
-        self._use(node, step)
+
+    def _chain_below(self, node: Node) -> Compute | None:
+        """What a GROUP BY does in one statement with its own: a chain whose rows nobody else reads.
+
+        A filter stays a step: it is asked together with those of other queries.
+        """
+        if not is_pieced(node) or not isinstance(node.input, Compute) or node.input.sifted:
+            return None
+        is_made = self._network.find(self._keys[id(node.input)]) is not None
+        return None if is_made or self._readers[id(node.input)] > 1 else node.input
 
     def _use(self, node: Node, step: Step) -> None:
         self._by_node[id(node)] = step
         if id(step) not in self._steps:
             self._steps[id(step)] = step
             step.users += 1
+
+
+def _edges(node: Node, seen: set[int]) -> Iterator[int]:
+    """For each input of each node its id."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    for n in node.inputs:
+        yield id(n)
+        yield from _edges(n, seen)

@@ -13,11 +13,13 @@ from stream_magic.planner.context import Context
 from stream_magic.planner.logical import SEVERAL, ByClock, Column, Map, Op, Parted, Sessioned, Stack
 from stream_magic.planner.order import latest, require_arrival
 from stream_magic.planner.over import first_of_each
-from stream_magic.planner.window_sql import Assigned, by_rows, session, windows
-from stream_magic.planner.windows import PROCTIME, WindowCall
+from stream_magic.planner.window_sql import Assigned, by_rows, hops, session, windows
+from stream_magic.planner.windows import PROCTIME, WindowCall, bucket
 
 _NOW = "make_timestamp(epoch_us(now()))"
 _INPUT = "_sm_i0"
+_OF_CALENDAR = re.compile("DAY|WEEK|MONTH|QUARTER|YEAR|DECADE|CENTUR|MILLENN", re.IGNORECASE)
+_MOST_HOPS = 100
 
 
 class WindowAssigner:
@@ -69,12 +71,31 @@ class WindowAssigner:
         columns = list(op.columns)
         if listed:
             w = self._ctx.names.new("_w", end.type)
-            op = self._opened(op, w, f"CASE WHEN {time.name} IS NULL THEN [NULL] ELSE {listed} END")
+            count = self._hops(call, time.type)
+            if count:
+                near = self._ctx.names.new("_near", end.type)
+                bucketed = bucket(time.name, call.sizes[0], time.type, call.shift)
+                op = Map.over(
+                    op, [(near, _parse(bucketed))], columns=[*op.columns, near], keeps=True
+                )
+                opened = hops(near.name, call.sizes[0], count)
+            else:
+                opened = f"CASE WHEN {time.name} IS NULL THEN [NULL] ELSE {listed} END"
+            op = self._opened(op, w, opened)
             pair = [re.sub(r"\b_w\b", w.name, sql) for sql in pair]
         items = [(c, _parse(sql)) for c, sql in zip((start, end), pair, strict=True)]
         return Map.over(
             op, items, columns=[*columns, start, end], keeps=True, checked=end, rule=call.detail
         )
+
+    def _hops(self, call: WindowCall, kind: str) -> int:
+        """How many windows each row is in, if that can be counted off from the last of them; else 0."""
+        if call.function != "hop" or kind not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
+            return 0
+        if any(_OF_CALENDAR.search(size) for size in call.sizes):
+            return 0
+        slide, size = (self._ctx.binder.interval_us(sql) for sql in call.sizes)
+        return size // slide if size % slide == 0 and size // slide <= _MOST_HOPS else 0
 
     def _opened(self, op: Op, element: Column, listed: str) -> Map:
         """A row for each element of a list."""

@@ -73,6 +73,7 @@ from stream_magic.planner.nodes import (
     Sifted,
     Union,
 )
+from stream_magic.planner.pieces import pieces
 from stream_magic.planner.refuse import refuse_types
 from stream_magic.planner.text import read_with_types
 
@@ -380,7 +381,9 @@ class Lowering:
 
         def made(call: Call) -> Call:
             state = f"SELECT {call.state_sql} AS s FROM {source}{group}"
-            return replace(call, is_mergeable=call.is_mergeable and binder.can_run(state, table))
+            if not (call.is_mergeable and binder.can_run(state, table)):
+                return replace(call, is_mergeable=False)
+            return replace(call, pieces=pieces(call.sql, dict(zip(names, types, strict=True))))
 
         given = source
         if bounds is not None:

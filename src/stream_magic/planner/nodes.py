@@ -425,6 +425,14 @@ class Sessions:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """An aggregate whose results over parts of the rows give, taken together by `how`, that over all of them."""
+
+    sql: str
+    how: Literal["sum", "min", "max"]
+
+
+@dataclass(frozen=True)
 class Call:
     """One aggregate over the input's columns; mergeable if DuckDB exports its partial state exactly.
 
@@ -433,12 +441,15 @@ class Call:
         sql: over the columns that the planner named.
         is_mergeable: partial results of it can be combined.
         shown: as the user wrote it.
+        pieces: of which it can be made without such a state: of one it is its result, of two (a sum and a
+            count) their quotient; () if it cannot.
     """
 
     name: str
     sql: str
     is_mergeable: bool
     shown: str = ""
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def state_sql(self) -> str:
@@ -484,6 +495,11 @@ class Aggregate:
     @property
     def is_mergeable(self) -> bool:
         return not self.is_input_changelog and all(c.is_mergeable for c in self.calls)
+
+    @property
+    def is_pieced(self) -> bool:
+        """All of its aggregates can be made of pieces."""
+        return self.is_mergeable and all(c.pieces for c in self.calls)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ CREATE SOURCE e (op VARCHAR, before STRUCT(id INT, v DOUBLE), after STRUCT(id IN
 CREATE SOURCE c (id INT, v DOUBLE) WITH (connector = 'memory', changelog = true);
 """
 START = datetime(2026, 1, 1, 0, 30, tzinfo=UTC).replace(tzinfo=None)
+MEDIANS = "SELECT id, median(v) AS m FROM a GROUP BY id"
 BY_ID = "SELECT id, sum(v) AS total, count(*) AS n FROM a GROUP BY id"
 JOIN = "CREATE STREAM j AS SELECT a.id, a.at, w FROM a JOIN b ON a.id = b.id AND a.at BETWEEN b.ts AND b.ts + INTERVAL 3 SECONDS"
 QUERIES = {
@@ -153,7 +154,7 @@ def test_a_query_that_joins_others_is_what_it_would_be_alone(name: str, setting:
 
 
 JOINED = ["filter", "bad rows", "group", "global", "having", "distinct", "changelog", "by arrival", "grouped twice", "join", "left join", "itself",
-          "join of groups", "long window on close", "table of changes", "top", "over", "latest", "union", "except"]  # fmt: skip
+          "join of groups", "window over a join", "long window on close", "table of changes", "top", "over", "latest", "union", "except"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -176,26 +177,25 @@ def test_what_only_differs_behind_a_group_shares_the_group() -> None:
         f"CREATE TABLE x AS {BY_ID}; CREATE TABLE y AS SELECT id, count(*) AS many, sum(v) AS s FROM a GROUP BY id HAVING sum(v) > 3"
     )
     app.execute(f"CREATE TABLE z AS SELECT max(total) AS m FROM ({BY_ID})")
-    assert shared(app, "x", "z") == 2
-    assert shared(app, "x", "y") == 1  # other aggregates in another order: only what is read
+    assert shared(app, "x", "z") == 1
+    assert shared(app, "x", "y") == 0  # other aggregates in another order
     Feeder().give(app)
     lines = app.execute("EXPLAIN ANALYZE z").splitlines()
-    assert [("shared by 2" in line, "shared by 3" in line) for line in lines[-4:-2]] == [
-        (True, False),
-        (False, True),
-    ]
+    group, chain = lines[-4:-2]
+    assert "shared by 2" in group
+    assert chain.endswith(": in one statement with what reads it")
 
 
 def test_a_step_ends_with_its_last_user() -> None:
     app = make_app()
     before = tables(app)
-    app.execute(f"CREATE TABLE x AS {BY_ID}; CREATE TABLE y AS {BY_ID}")
+    app.execute(f"CREATE TABLE x AS {MEDIANS}; CREATE TABLE y AS {MEDIANS}")
     Feeder().give(app)
     with_two = tables(app)
     app.execute("DROP x")
     assert tables(app) == with_two > before
     Feeder(2).give(app)
-    app.execute(f"CREATE TABLE z AS {BY_ID}")
+    app.execute(f"CREATE TABLE z AS {MEDIANS}")
     assert kept(app, "y") == kept(app, "z")
     app.execute("DROP y; DROP z")
     assert tables(app) == before

@@ -10,6 +10,7 @@ statements run outside the epoch's transaction, which any error would abort.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -37,6 +38,13 @@ _CHUNK_ROWS = 32_768
 _CLOCK_SCHEMA = pa.schema([("now", pa.timestamp("us", "UTC"))])
 
 
+class Above(NamedTuple):
+    """A statement over the input: as it is, and over what lookups found."""
+
+    plain: Select
+    found: Select | None
+
+
 class ComputeOperator(Operator):
     """Filter, project, assign windows, look up caches."""
 
@@ -44,6 +52,7 @@ class ComputeOperator(Operator):
 
     def __init__(self, plan: Compute, input_schema: pa.Schema, database: Database) -> None:
         self._plan = plan
+        self.is_windowed = plan.is_windowed
         self._names = [*plan.visible, *plan.hidden]
         self._input = ArrowInput(input_schema)
         self._clock = ArrowInput(_CLOCK_SCHEMA)
@@ -51,10 +60,9 @@ class ComputeOperator(Operator):
         self._cursor.register(INPUT, self._input)
         if plan.reads_clock:
             self._cursor.register(CLOCK, self._clock)
-        self._plain = Select(self._cursor, plan.sql)
         self._lookups = make_lookups(plan.lookups, database, self._cursor)
-        if self._lookups is not None:
-            self._found = Select(self._cursor, plan.lookup_sql)
+        found = Select(self._cursor, plan.lookup_sql) if self._lookups is not None else None
+        self._own = Above(Select(self._cursor, plan.sql), found)
         self._is_bad = self._probing(plan.probe_sql) if plan.probe_sql else None
         self.schema = self._execute(input_schema.empty_table()).schema
 
@@ -64,8 +72,7 @@ class ComputeOperator(Operator):
             return self.schema.empty_table()
         if self._plan.picked:
             return in_order(delta.select(self._plan.picked).rename_columns(self._names))
-        if self._plan.reads_clock:
-            self._clock.table = pa.table([[turn.now_us]], schema=_CLOCK_SCHEMA)
+        self._tell_time(turn)
         try:
             out = self._execute(delta)
         except _DATA_ERRORS:
@@ -82,6 +89,23 @@ class ComputeOperator(Operator):
             return self.run([rows.take(places)], turn)
         return in_order(rows.select(picked).take(places).rename_columns(self._names))
 
+    def above(self, head: str, tail: str) -> Above:
+        """A statement of which this one is a part: `SELECT ... FROM`, then what follows it."""
+
+        def select(sql: str) -> Select:
+            return Select(self._cursor, f"{head} ({sql}) AS {INPUT} {tail}")
+
+        found = select(self._plan.lookup_sql) if self._lookups is not None else None
+        return Above(select(self._plan.sql), found)
+
+    def run_above(self, statement: Above, rows: pa.Table, turn: Turn) -> pa.Table | None:
+        """None if one of the rows cannot be computed."""
+        self._tell_time(turn)
+        try:
+            return self._ask(statement, rows)
+        except _DATA_ERRORS:
+            return None
+
     def state_size(self) -> StateSize:
         return StateSize()
 
@@ -95,11 +119,20 @@ class ComputeOperator(Operator):
         except duckdb.Error:
             return None
 
+    def _tell_time(self, turn: Turn) -> None:
+        if self._plan.reads_clock:
+            self._clock.table = pa.table([[turn.now_us]], schema=_CLOCK_SCHEMA)
+
     def _execute(self, rows: pa.Table) -> pa.Table:
+        return self._ask(self._own, rows).rename_columns(self._names)
+
+    def _ask(self, statement: Above, rows: pa.Table) -> pa.Table:
         matched = self._lookups.match(rows) if self._lookups is not None else None
-        self._input.table = _in_chunks(rows if matched is None else matched)
-        statement = self._plain if matched is None else self._found
-        return statement.run().rename_columns(self._names)
+        if matched is None or statement.found is None:
+            self._input.table = _in_chunks(rows)
+            return statement.plain.run()
+        self._input.table = _in_chunks(matched)
+        return statement.found.run()
 
     def _execute_guarded(self, rows: pa.Table, turn: Turn) -> pa.Table:
         """The rows that can be computed; the others become errors."""
