@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -52,12 +53,12 @@ class RunningNode:
     def id(self) -> str:
         return self.relation.id
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """Ids of the relations that it reads, `errors.x` among them."""
         return tuple(dict.fromkeys(i.lower() for i in self.relation.inputs))
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Ids of the nodes that it reads; `errors.x` comes from x."""
         return tuple(dict.fromkeys(i.removeprefix("errors.") for i in self.reads))

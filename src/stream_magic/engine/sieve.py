@@ -56,7 +56,7 @@ class Sieve:
         except duckdb.Error:
             return {}
         columns = zip(self._conditions, found.columns, strict=True)
-        return {user: np.flatnonzero(column.to_numpy()) for user, column in columns}
+        return {user: np.flatnonzero(column.to_numpy().view(np.bool_)) for user, column in columns}
 
     def _asked(self) -> Select:
         if self._select is None:
