@@ -22,8 +22,8 @@ from support.sources import oracle
 # What may be refused. The list only gets shorter: take out what has a rule.
 REFUSED = frozenset(
     {
-        "SM3007", "SM3011", "SM3043", "SM3046", "SM3047", "SM3051", "SM3052", "SM3056", "SM3057",
-        "SM3059", "SM3099",
+        "SM3011", "SM3043", "SM3046", "SM3052", "SM3056",
+        "SM3099",
     }
 )  # fmt: skip
 _UNSUITED = 0.06  # of the queries may be none for DuckDB

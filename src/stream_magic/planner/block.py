@@ -227,11 +227,6 @@ class Block:
             self._ctx, op, resolved, expressions.all(), columns=row, links=[c for c, _ in self._links],
             emit=self._emit, all_keys=plain, frame=self._frame,
         ).run()  # fmt: skip
-        has_sets = resolved is not None and resolved.find(exp.GroupingSets, exp.Rollup, exp.Cube)
-        if resolved is not None and not grouped.keys and not has_sets:
-            raise self._ctx.refuse(
-                "SM3048", "GROUP BY a constant makes no groups", "leave GROUP BY out, or group by a column", group
-            )  # fmt: skip
         outer = [o for _, o in self._links]
         self._links = list(zip(grouped.links, outer, strict=True))
         shown = {e.sql("duckdb"): n for n, e in items}

@@ -9,12 +9,13 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 from stream_magic.planner.as_of import join_as_of
-from stream_magic.planner.context import Ctes, Result
+from stream_magic.planner.context import Cte, Ctes, Result
 from stream_magic.planner.correlated import plan_inside
 from stream_magic.planner.in_row import is_in_row, resolve_in_row
 from stream_magic.planner.joins import filtered, join
 from stream_magic.planner.logical import Column, Given, Map, Op, conjunction, conjuncts
-from stream_magic.planner.references import PLACE, table_name
+from stream_magic.planner.pivots import SOURCE, pivot_of, written_out
+from stream_magic.planner.references import PLACE, is_series, table_name
 from stream_magic.planner.scope import Frame, Item, Scope, Scoping
 from stream_magic.planner.windows import PROCTIME, WindowCall
 
@@ -79,8 +80,14 @@ class FromClause:
             self._filter(condition)
 
     def _add_item(self, node: exp.Expr, j: exp.Join | None) -> None:
-        if isinstance(node, exp.Unnest) or (
-            isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)
+        pivot = pivot_of(node)
+        if pivot is not None:
+            self._pivot(node, *pivot, j)
+            return
+        if (
+            isinstance(node, exp.Unnest)
+            or is_series(node)
+            or (isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery))
         ):
             self._unnest(node, j)
             return
@@ -109,6 +116,24 @@ class FromClause:
             self._as_of(op, item, node, j)
             return
         self._join(op, item, j)
+
+    def _pivot(
+        self, node: exp.Expr, pivot: exp.Pivot, source: exp.Expr, j: exp.Join | None
+    ) -> None:
+        """PIVOT and UNPIVOT, as the SELECT that they mean, over a CTE of their own."""
+        read = exp.select("*")
+        read.set("from_", exp.From(this=source))
+        columns = self._blocks.query(read, self._ctes, self.scope.parent).columns
+        select = written_out(
+            self._ctx, pivot, [c.label for c in columns], [c.type for c in columns]
+        )
+        ctes = {**self._ctes, SOURCE: Cte(read, (), self._ctes)}
+        result = self._blocks.query(select, ctes, self.scope.parent)
+        alias = pivot.args.get("alias") or node.args.get("alias")
+        named = exp.Subquery(this=select, alias=alias)
+        self._join(
+            result.op, self._named(named, result.columns, named.alias or source.alias_or_name), j
+        )
 
     def _item(self, node: exp.Expr, inner: exp.Expr) -> tuple[Op, Item]:
         if isinstance(inner, exp.Subquery):
@@ -305,7 +330,7 @@ class FromClause:
     # --- caches ----------------------------------------------------------------------------------
 
     def _cache_of(self, node: exp.Expr) -> Relation | None:
-        if not isinstance(node, exp.Table) or PLACE in node.meta:
+        if not isinstance(node, exp.Table) or PLACE in node.meta or is_series(node):
             return None
         name = table_name(node)
         if name.lower() in self._ctes:

@@ -97,7 +97,12 @@ class Grouper:
         else:
             op, keys, links, groupings = self._several(before, before_keys, aggregations, sets)
         named = {c.name: new for c, new in zip(self._links, links, strict=True)}
-        after = [self._after(e, {**named, **keys}, groupings) for e in self._expressions]
+        after = [
+            keys[e.sql("duckdb")].ref
+            if isinstance(e, exp.Literal) and e.sql("duckdb") in keys
+            else self._after(e, {**named, **keys}, groupings)
+            for e in self._expressions
+        ]
         return Grouped(op, after, links, keys, {**named, **keys})
 
     # --- keys ------------------------------------------------------------------------------------
@@ -131,7 +136,7 @@ class Grouper:
             return [self._key(x) for x in e.expressions]
         if isinstance(e, exp.Paren):
             return [self._key(e.this)]
-        return [self._key(e)] if not isinstance(e, exp.Literal) else []
+        return [self._key(e)]
 
     def _key(self, e: exp.Expr) -> str:
         text: str = e.sql("duckdb")
@@ -294,7 +299,7 @@ class Grouper:
             return groupings[text].ref if text in groupings else _bigint(0)
         if text in self._calls:
             return self._calls[text][1].ref
-        if text in keys:
+        if text in keys and not isinstance(e, exp.Literal):
             return keys[text].ref
         if isinstance(e, exp.Column):
             raise self._ctx.refuse(

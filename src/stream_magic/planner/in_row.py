@@ -10,14 +10,19 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from stream_magic.planner.context import Context
-from stream_magic.planner.references import table_name
+from stream_magic.planner.references import is_series, table_name
 from stream_magic.planner.scope import OUTER, Scoping
 from stream_magic.planner.text import from_items
 
 
 def is_in_row(node: exp.Expr) -> bool:
     """It reads columns, and no relation."""
-    return node.find(exp.Column) is not None and node.find(exp.Table) is None
+    return node.find(exp.Column) is not None and not any(relations(node))
+
+
+def relations(node: exp.Expr) -> Iterator[exp.Table]:
+    """Names and functions in FROM that are to be read from elsewhere."""
+    return (t for t in node.find_all(exp.Table) if not is_series(t))
 
 
 def resolve_in_row(ctx: Context, scope: Scoping, node: exp.Expr) -> None:

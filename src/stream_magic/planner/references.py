@@ -159,7 +159,12 @@ def table_items(ast: exp.Expr) -> list[exp.Table]:
     """All tables of a query but its CTEs, in the order in which they are written."""
     ctes = {c.alias.lower() for c in ast.find_all(exp.CTE)}
     tables = list(ast.find_all(exp.Table))
-    return [t for t in tables if window_call(t) or not _is_cte(t, ctes)]
+    return [t for t in tables if window_call(t) or not (is_series(t) or _is_cte(t, ctes))]
+
+
+def is_series(table: exp.Expr) -> bool:
+    """`generate_series(...)` or `range(...)` in FROM: it is computed, as UNNEST is."""
+    return isinstance(table, exp.Table) and isinstance(table.this, exp.GenerateSeries)
 
 
 def _is_cte(table: exp.Table, ctes: set[str]) -> bool:

@@ -10,10 +10,11 @@ from sqlglot import exp
 from stream_magic.language.binder import explained
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import Column
-from stream_magic.planner.scope import Scope
+from stream_magic.planner.scope import Scope, resolve_all
 from stream_magic.planner.text import unaliased
 
 Items = list[tuple[str, exp.Expr]]
+_ALL = 1_000
 
 
 def position(e: exp.Expr) -> int | None:
@@ -39,6 +40,8 @@ class SelectList:
         meant = _meant(item)
         if meant is not None:
             return self._columns_expression(item, meant)
+        if isinstance(item, exp.Explode):
+            return self._unnested(item)
         return [(self._label(item), unaliased(item))]
 
     def _label(self, item: exp.Expr) -> str:
@@ -92,6 +95,33 @@ class SelectList:
             (n, exp.Dot.build([row.copy(), exp.to_identifier(n, quoted=True)])) for n in bound.names
         ]
 
+    def _unnested(self, item: exp.Explode) -> Items:
+        """`unnest(x)`: a column, or the fields of a STRUCT; below it as deep as is asked."""
+        depth = _depth(item)
+        found = resolve_all(item.this, self._scope, lambda c: c)
+        kind = self._type(found)
+        if depth == 1 and (kind.endswith("]") or not kind.startswith("STRUCT(")):
+            return [(self._label(item), item)]
+        value, levels = item.this, 0
+        while kind.endswith("]") and levels < depth:
+            value = value if levels == 0 else exp.func("flatten", value)
+            kind, levels = kind[: kind.rindex("[")], levels + 1
+        if levels:
+            value = exp.paren(exp.Explode(this=value.copy()))
+        fields = self._below(value, kind, depth - levels)
+        return fields or [(self._label(item), value)]
+
+    def _below(self, value: exp.Expr, kind: str, depth: int) -> Items:
+        """The fields of a STRUCT and of those in it; none of what is no STRUCT."""
+        if depth < 1 or kind.endswith("]") or not kind.startswith("STRUCT("):
+            return []
+        bound = self._ctx.binder.columns(f"SELECT unnest(CAST(NULL AS {kind})) LIMIT 0")
+        found: Items = []
+        for name, below in zip(bound.names, bound.types, strict=True):
+            field = exp.Dot.build([value.copy(), exp.to_identifier(name, quoted=True)])
+            found += self._below(field, below, depth - 1) or [(name, field)]
+        return found
+
     def _columns_expression(self, item: exp.Expr, meant: exp.Expr) -> Items:
         """`min(COLUMNS('x.*'))`: once for each column that is meant."""
         shown: dict[str, exp.Expr] = {}
@@ -127,6 +157,17 @@ class SelectList:
 
     def _type(self, e: exp.Expr) -> str:
         return self._ctx.types([e], self._scope.columns())[0]
+
+
+def _depth(item: exp.Explode) -> int:
+    """How deep `unnest(x, recursive := true)` goes."""
+    for option in item.expressions:
+        name, value = str(option.this.name).lower(), option.expression
+        if name == "max_depth":
+            return int(value.name)
+        if name == "recursive" and isinstance(value, exp.Boolean) and value.this:
+            return _ALL
+    return 1
 
 
 def _meant(item: exp.Expr) -> exp.Expr | None:

@@ -15,7 +15,7 @@ from stream_magic.language.catalog import Relation
 from stream_magic.planner.aggregates import aggregate_core, function_name
 from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.correlated import plan_inside
-from stream_magic.planner.in_row import resolve_in_row
+from stream_magic.planner.in_row import relations, resolve_in_row
 from stream_magic.planner.joins import join
 from stream_magic.planner.logical import (
     Aggregation,
@@ -285,7 +285,7 @@ class Subqueries:
 
     def _is_lookup(self, query: exp.Expr) -> bool:
         """It reads caches or what is in the row, and nothing else."""
-        tables = query.find_all(exp.Table)
+        tables = relations(query)
         return all(self._cache(t) is not None or self._is_own_cte(t, query) for t in tables)
 
     @staticmethod
