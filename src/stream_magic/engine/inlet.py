@@ -115,8 +115,7 @@ class _Entry:
             self._note(number, tracker.watermark_us)
 
     def timeline(self) -> Timeline:
-        at = np.concatenate([np.empty(0, np.int64), *self._at])
-        us = np.concatenate([np.empty(0, np.int64), *self._us])
+        at, us = _joined(self._at), _joined(self._us)
         return Timeline((Steps(self._source.watermark_us, at, us),))
 
     def _numbered(self, batch: Decoded) -> pa.Table:
@@ -146,6 +145,10 @@ class _Entry:
         """The watermark from this arrival number on."""
         self._at.append(np.array([number], np.int64))
         self._us.append(np.array([watermark_us], np.int64))
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -74,6 +74,8 @@ class WatermarkTracker:
         if not n:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         seen = np.where(is_null, BEFORE_TIME, times_us) if is_null.any() else times_us
+        if len(self._highs) == len(present) == 1 and not self._idle and not self._ended:
+            return self._judge_alone(present[0], seen, start, now_us)
         own = np.empty(n, np.int64)
         lowest = np.full(n, END_OF_TIME, np.int64)
         for p, high in list(self._highs.items()):
@@ -92,18 +94,31 @@ class WatermarkTracker:
         after = np.append(source[1:], self.watermark_us)
         return np.maximum(own, source, out=own), after
 
-    def _before_each_row(
-        self, p: int, high: int, seen: Micros, mine: npt.NDArray[np.bool_] | slice, lowest: Micros
-    ) -> Micros:
-        """The partition's watermark before each of its rows; lowers `lowest` while it counts."""
+    def _judge_alone(self, p: int, seen: Micros, start: int, now_us: int) -> tuple[Micros, Micros]:
+        """There is one partition: its watermark is the source's."""
+        before = np.maximum(self._rising(p, self._highs[p], seen), start)
+        self._last_rows_us[p] = now_us
+        self._reached = int(before[-1])
+        return before, np.append(before[1:], self.watermark_us)
+
+    def _rising(self, p: int, high: int, seen: Micros) -> Micros:
+        """A partition's watermark before each of these times."""
         running = np.empty(len(seen) + 1, np.int64)
         running[0] = high
-        running[1:] = seen if isinstance(mine, slice) else np.where(mine, seen, BEFORE_TIME)
+        running[1:] = seen
         np.maximum.accumulate(running, out=running)
         self._highs[p] = int(running[-1])
         before = running[:-1]
         nothing = int(np.searchsorted(before, BEFORE_TIME, "right"))  # rows before the first time
         before[nothing:] -= self._delay_us
+        return before
+
+    def _before_each_row(
+        self, p: int, high: int, seen: Micros, mine: npt.NDArray[np.bool_] | slice, lowest: Micros
+    ) -> Micros:
+        """The partition's watermark before each of its rows; lowers `lowest` while it counts."""
+        own = seen if isinstance(mine, slice) else np.where(mine, seen, BEFORE_TIME)
+        before = self._rising(p, high, own)
         # An idle partition wakes with its first row, and holds nobody back before.
         awake = 0
         if p in self._idle:

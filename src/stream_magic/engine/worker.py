@@ -290,7 +290,7 @@ class Engine:
         taken = sum(
             outcome.deltas[n.id].num_rows for n in self.flow.sources() if n.id in outcome.deltas
         )
-        grown, shrunk = min(self._rows * 2, _MAX_ROWS), max(_MIN_ROWS, self._rows // 2)
+        grown, shrunk = min(self._rows * 4, _MAX_ROWS), max(_MIN_ROWS, self._rows // 2)
         self._rows = grown if taken >= self._rows else shrunk
         self._after(outcome)
         has_more = taken > 0 and any(s.reader.has_rows for s in self.flow.sources())
