@@ -58,6 +58,12 @@ FAULTS = (
     Fault("the state of a window is forgotten too early", _MERGE, 'database.delete(self._state, f"{WINDOW_END} <= {until}")', 'database.delete(self._state, f"{WINDOW_END} <= {until} + 10000000")', ("windowed",)),
     Fault("a window that ends at the watermark stays open", _MERGE, "WHERE {WINDOW_END} <= {{until}}", "WHERE {WINDOW_END} < {{until}}", ("windowed",)),
     Fault("a closed window is told again", _MERGE, '            t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")', "            pass", ("windowed",)),
+    # Groups in memory.
+    Fault("an old result is given again", "engine.operators.running", "np.array([-1, 1], np.int64)", "np.array([1, 1], np.int64)", ("grouped",)),
+    Fault("a window that ends at the watermark waits on", "engine.operators.closing", "is_open = pc.greater(rows.column(WINDOW_END), until)", "is_open = pc.greater_equal(rows.column(WINDOW_END), until)", ("windowed",)),
+    Fault("late rows are grouped unseen", "engine.operators.partials", "return not pc.any(is_late).as_py()", "return True", ("windowed",)),
+    Fault("a minimum is put together as a maximum", "planner.pieces", 'Piece(sql, "min" if name == "min" else "max")', 'Piece(sql, "max")', ("grouped",)),
+    Fault("PIVOT counts all rows in each column", "planner.pivots", "expression=exp.Where(this=test.copy())", "expression=exp.Where(this=exp.true())", ("pivot",)),
     # Aggregates that are computed again.
     Fault("late rows count", _RECOMPUTE, "if self._has_lateness:", "if self._plan.lateness_us < 0:", ("windowed",)),
     Fault("rows of open windows are forgotten", _RECOMPUTE, 'self._bag.delete(f"{WINDOW_END} <= {until}")', 'self._bag.delete("true")', ("windowed",)),
