@@ -77,9 +77,9 @@ class Select:
         return Text(sql, twin)
 
     def smaller(self) -> Iterator[Select]:
-        """Itself without one of its parts."""
+        """Itself without one of its parts; the twin of EMIT says in them what is closed."""
         for part in ("where", "having", "qualify", "tail", "head"):
-            if getattr(self, part):
+            if getattr(self, part) and not self.emit:
                 yield replace(self, **{part: NOTHING})
         for i in range(len(self.items)):
             if len(self.items) > 1:

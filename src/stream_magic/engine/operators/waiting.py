@@ -86,6 +86,6 @@ class WaitingOperator(Operator):
         needed = " OR ".join([f"{WINDOW_END} >= {reach}", *lasts])
         self._database.execute(
             f"DELETE FROM {table} WHERE {WINDOW_END} < {until} "
-            f"AND rowid NOT IN (SELECT r FROM {told} QUALIFY {needed})"
+            f"AND rowid NOT IN (SELECT r FROM (SELECT r, {needed} AS is_needed FROM {told}) WHERE is_needed)"
         )
         self._left = self._database.count(table)
