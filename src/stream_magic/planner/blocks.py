@@ -146,8 +146,8 @@ class Blocks:
         ):
             return column
         raise self.ctx.refuse(
-            "SM3051", f"{column.sql('duckdb')} is a whole row here",
-            f"write {column.name}.* for its columns, or name them: {{'id': {column.name}.id, ...}}", column,
+            "SM3051", f"{column.sql('duckdb')} is not known here: a WITH inside of a subquery does not see the row around it yet",
+            "write what it says as a subquery in FROM", column,
         )  # fmt: skip
 
     def _with(self, query: exp.Expr, ctes: Ctes) -> Ctes:

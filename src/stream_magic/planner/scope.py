@@ -34,6 +34,11 @@ class Item:
     hidden: set[str] = field(default_factory=set)  # names that USING gave to an earlier item
     merged: dict[str, exp.Expr] = field(default_factory=dict)  # names that USING gave to this one
 
+    def row(self) -> exp.Struct:
+        """The whole row, as a STRUCT."""
+        pairs = [(exp.to_identifier(c.label, quoted=True), c.ref) for c in self.columns]
+        return exp.Struct(expressions=[exp.PropertyEQ(this=n, expression=v) for n, v in pairs])
+
     def find(self, label: str) -> Column | None:
         return next((c for c in self.columns if c.label.lower() == label.lower()), None)
 
@@ -130,7 +135,7 @@ class Scope:
             found.append((1, self.merged[key]))
         else:
             found += [(1, c.ref) for i in self.items for c in [i.find(key)] if c]
-        return found
+        return found or [(1, i.row()) for i in self.items if i.alias.lower() == key and i.columns]
 
 
 @dataclass
