@@ -20,6 +20,7 @@ from stream_magic.core.change import SEQ, WEIGHT, WEIGHT_FIELD, is_hidden, visib
 RETAINED_ROWS = 100_000
 RETAINED_BYTES = 64_000_000
 _PART_ROWS = 4_096
+_WAITING_ROWS = 500_000  # of a changelog: netting them costs as much as the GROUP BY that gave them
 
 
 class RelationLog(Protocol):
@@ -149,7 +150,7 @@ class ResultLog:
         with self._lock:
             self._last_seq = max(self._last_seq, pc.max(delta.column(SEQ)).as_py() or 0)
             self._waiting.append(delta.select(self._netted_schema.names))
-            if sum(w.num_rows for w in self._waiting) > 2 * self._netted.num_rows + 100_000:
+            if sum(w.num_rows for w in self._waiting) > 2 * self._netted.num_rows + _WAITING_ROWS:
                 self._net()
 
     def changes(self) -> pa.Table:

@@ -89,9 +89,9 @@ class Groups:
         is_other = np.zeros(len(found), bool)
         starts = list(itertools.accumulate((len(c) for c in self._chunks), initial=0))
         chunk_of = np.searchsorted(starts, slots[found], side="right") - 1
-        for number in np.unique(chunk_of):
+        for number, chunk in enumerate(self._chunks):
             here = np.flatnonzero(chunk_of == number)
-            own = self._chunks[number].take(pa.array(slots[found[here]] - starts[number]))
+            own = chunk.take(pa.array(slots[found[here]] - starts[number]))
             is_other[here] = ~_are_equal(own, keys.take(pa.array(found[here])))
         return is_other
 
