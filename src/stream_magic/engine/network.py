@@ -154,8 +154,20 @@ class Network:
 
     def is_open(self, step: Step) -> bool:
         """A query that begins now gets from it what it would get from a step of its own."""
-        if not step.is_retold:
-            return all(self.is_open(s) for s in step.below())
+        todo, seen = [step], set[Step]()
+        while todo:
+            at = todo.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            if not at.is_retold:
+                todo += at.below()
+            elif not self._can_join(at):
+                return False
+        return True
+
+    def _can_join(self, step: Step) -> bool:
+        """It can tell what it gave, and that is what it would give again."""
         return (
             step.operator.can_retell
             and not step.asks_caches
@@ -190,10 +202,16 @@ class Network:
         return SessionGroupOperator(node, schemas[0], sessions.operator.intake, self._database)
 
 
-def _all_below(step: Step) -> Iterator[Step]:
-    yield step
-    for below in step.below():
-        yield from _all_below(below)
+def _all_below(step: Step) -> set[Step]:
+    """The step and all that it reads."""
+    found: set[Step] = set()
+    todo = [step]
+    while todo:
+        at = todo.pop()
+        if at not in found:
+            found.add(at)
+            todo += at.below()
+    return found
 
 
 def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operator:

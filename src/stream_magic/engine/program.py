@@ -78,6 +78,8 @@ class Program:
 
     def _join(self, node: Node, step: Step) -> None:
         """Uses a step that is there, with all that it reads."""
+        if id(node) in self._by_node:
+            return
         if step.chain is not None:
             (node_below,) = node.inputs
             self._join_inputs(node_below, step)

@@ -8,6 +8,7 @@ time, has keys of its own.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 from collections.abc import Iterable
 
@@ -52,7 +53,8 @@ def _key(node: Node, below: list[str]) -> str:
         return _own()
     given = [name for n in node.inputs for name in n.schema.names]
     text = f"{type(node).__name__} {given} {_text(node)}"
-    return f"({_numbered(text)} over {below})"
+    whole = "\n".join([_numbered(text), *below])
+    return hashlib.sha256(whole.encode()).hexdigest()  # short: a node that is read twice is in both
 
 
 def _is_settled(node: Apply) -> bool:

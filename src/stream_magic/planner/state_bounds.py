@@ -171,8 +171,13 @@ def _listed(relations: list[Relation]) -> str:
     return " and ".join(dict.fromkeys(r.name for r in relations))
 
 
-def _walk(node: Node) -> Iterator[Node]:
-    """The node and all below it, inputs in their order."""
-    yield node
-    for below in node.inputs:
-        yield from _walk(below)
+def _walk(root: Node) -> Iterator[Node]:
+    """The node and all below it, each once, inputs in their order."""
+    seen: set[int] = set()
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            todo += reversed(node.inputs)

@@ -81,3 +81,13 @@ def test_equal_nodes_have_equal_keys(app: App, pair: tuple[str, str]) -> None:
 @pytest.mark.parametrize("pair", DIFFERENT.values(), ids=DIFFERENT)
 def test_other_nodes_have_other_keys(app: App, pair: tuple[str, str]) -> None:
     assert shared(app, *pair) == 0
+
+
+def test_a_key_stays_short_where_nodes_are_read_twice(app: App) -> None:
+    first = "q0 AS (SELECT id, count(*) AS n FROM s GROUP BY id)"
+    twice = "SELECT x.id, x.n FROM q{0} AS x JOIN q{0} AS y ON x.id = y.id"
+    parts = [first, *(f"q{i} AS ({twice.format(i - 1)})" for i in range(1, 8))]
+    app.execute(f"CREATE STREAM deep AS WITH {', '.join(parts)} SELECT id, n FROM q7")
+    node = app._engine.flow["deep"]
+    assert isinstance(node, QueryNode)
+    assert max(map(len, keys(node.plan.root).values())) < 100
