@@ -179,7 +179,7 @@ def test_aggregates(con: duckdb.DuckDBPyConnection, run: Run, form: str) -> None
     ordered |= {
         n: _by_order(c, _first(c))
         for n, c in calls.items()
-        if n in _BY_VALUE and "(DISTINCT" not in c
+        if n in _BY_VALUE and "BY" not in c and "(DISTINCT" not in c
     }
     for group in ("SELECT {} FROM sample", "SELECT bo, {} FROM sample GROUP BY bo"):
         run.add(calls, group, ordered)
