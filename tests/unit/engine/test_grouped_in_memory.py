@@ -106,6 +106,23 @@ def test_closed_groups_are_let_go(app: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert app.sql("SELECT sum(n), count(*) FROM r").fetchall() == [(120, 36)]
 
 
+def test_an_epoch_that_is_taken_back_has_closed_nothing(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_FORGET", 1)
+    app.execute(
+        f"CREATE TABLE r AS SELECT window_end, count(*) AS n FROM {WINDOW} GROUP BY ALL;"
+        "CREATE TABLE fails AS SELECT sum(v::HUGEINT << 64) AS h FROM s WHERE t = 'fail'"
+    )
+    app.push("s", [row(1), row(2)])
+    app.step()
+    for p in range(2):
+        app.push("s", [row(3), row(25, t="fail", v=2**62)], partition=p)
+    app.step()
+    assert app.status()["fails"]["state"] == "failed"
+    assert app.sql("SELECT n FROM r ORDER BY window_end").fetchall() == [(4,), (2,)]
+
+
 def test_bad_and_late_rows_are_errors_and_the_others_are_counted(app: Any) -> None:
     app.execute(
         "CREATE TABLE r AS SELECT window_end, sum(CAST(t AS INT)) AS total FROM "

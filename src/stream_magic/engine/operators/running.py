@@ -56,7 +56,7 @@ class RunningOperator(Operator):
             partials = self._partials.of(delta, turn)
             out = self._merge(partials, turn) if partials.num_rows else out
         if self._plan.is_windowed and turn.has_moved:
-            self._until = closed_until(turn.watermark_us, self._plan.lateness_us)
+            self._close_until(closed_until(turn.watermark_us, self._plan.lateness_us))
         return out
 
     @property
@@ -94,6 +94,15 @@ class RunningOperator(Operator):
             ends = partials.column(WINDOW_END).to_numpy()[slots >= before]
             self._ends = np.concatenate([self._ends, ends])
         return self._changes(keys, slots < before, old, new, turn)
+
+    def _close_until(self, until: int | None) -> None:
+        """Windows that end here are closed, and let go in an epoch after this one."""
+        before, self._until = self._until, until
+
+        def undo() -> None:
+            self._until = before
+
+        self._database.on_rollback(undo)
 
     def _undo(self, size: int, slots: Slots, old: Sequence[Values]) -> None:
         for column, values in zip(self._columns, old, strict=True):
