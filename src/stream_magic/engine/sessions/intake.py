@@ -36,9 +36,7 @@ class SessionIntake:
         self._number = number = database.number()
         if plan.keys:
             kinds = dict(zip(plan.columns, plan.types, strict=True))
-            items = ", ".join(
-                f"CAST({quote(k)} AS {kinds[k]}), 'ASC NULLS LAST'" for k in plan.keys
-            )
+            items = ", ".join(f"{_comparable(k, kinds[k])}, 'ASC NULLS LAST'" for k in plan.keys)
             database.register(f"_keys{number}", self._keys)
             database.execute(
                 f"PREPARE key{number} AS SELECT create_sort_key({items}) AS k FROM _keys{number}"
@@ -90,6 +88,12 @@ class SessionIntake:
             return rows
         turn.errors.add(rows.filter(pa.array(is_late)).column(SEQ).to_pylist(), "SM5003", CLOSED)
         return rows.filter(pa.array(~is_late))
+
+
+def _comparable(key: str, kind: str) -> str:
+    """A key as a value whose sort keys are equal when GROUP BY says so: 30 days are a month."""
+    typed = f"CAST({quote(key)} AS {kind})"
+    return f"normalized_interval({typed})" if kind == "INTERVAL" else typed
 
 
 def spans_table(spans: Spans) -> pa.Table:
