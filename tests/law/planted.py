@@ -136,6 +136,7 @@ FAULTS = (
     Fault("a condition is left out", "planner.level", "for w in self.where:", "for w in self.where[1:]:", ("projection",)),
     Fault("of several conditions the last counts", "planner.blocks", "left += rest", "left = rest", ("projection", "join")),
     Fault("HAVING is left out", "planner.block", "[*expressions.having, *expressions.qualify]", "[*expressions.qualify]", ("grouped",)),
+    Fault("the sides of a join change places", "planner.lower_join", "for i, columns in enumerate(read) for c in columns}", "for i, columns in enumerate(reversed(read)) for c in columns}", ("join",)),
     Fault("a union forgets weights", "planner.lower", "if any(WEIGHT in p.schema.names for p in parts):", "if all(WEIGHT in p.schema.names for p in parts):", ("set_operation",)),
     # Rules for order.
     Fault("ties are left open", "planner.over", "others = ties(columns, sorted_by(given))", "others = ties(columns[:0])", ("over",)),

@@ -9,7 +9,7 @@ from law.planted import FAULTS, SOURCES
 _OPERATORS = {"__init__", "apply", "base", "table", "template"}
 _PLANNER = {
     "__init__", "aggregates", "build", "calls", "clock", "context", "correlated", "explain", "extents", "folds", "guard", "identity",
-    "in_row", "logical", "lower_timed", "references", "refuse", "remember", "state_bounds", "text", "volatile",
+    "in_row", "logical", "lower_timed", "parts", "plan", "references", "refuse", "remember", "state_bounds", "text", "volatile",
 }  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.row_errors import RowErrors
 from stream_magic.engine.state import Database
 from stream_magic.language.catalog import Relation
-from stream_magic.planner.nodes import Compute, Lookup, Read
+from stream_magic.planner.nodes import Compute, Read
+from stream_magic.planner.parts import Lookup
 from support.cases import PROFILE, epochs, source
 from support.law import Query, Trial
 

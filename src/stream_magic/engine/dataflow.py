@@ -21,7 +21,7 @@ from stream_magic.engine.state import Database
 from stream_magic.engine.timeline import Progress
 from stream_magic.engine.watermarks import WatermarkTracker
 from stream_magic.language.catalog import ERRORS_SCHEMA, Relation
-from stream_magic.planner.nodes import Plan
+from stream_magic.planner.plan import Plan
 
 ERRORS_STREAM_SCHEMA = ERRORS_SCHEMA.append(SEQ_FIELD)
 

@@ -45,10 +45,10 @@ from stream_magic.planner.nodes import (
     Remember,
     SessionGroup,
     Sessions,
-    Sifted,
     Union,
     Waiting,
 )
+from stream_magic.planner.parts import Sifted
 
 
 @dataclass

@@ -38,7 +38,8 @@ from stream_magic.planner.logical import (
     walk,
 )
 from stream_magic.planner.lower import Lowering
-from stream_magic.planner.nodes import Compute, Plan
+from stream_magic.planner.nodes import Compute
+from stream_magic.planner.plan import Plan
 from stream_magic.planner.push import push_filters
 from stream_magic.planner.references import find_references
 from stream_magic.planner.refuse import refuse_collations, refuse_types

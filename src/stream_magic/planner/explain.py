@@ -14,7 +14,6 @@ from stream_magic.planner.nodes import (
     Join,
     Node,
     Partition,
-    Plan,
     Read,
     Remember,
     SessionGroup,
@@ -22,6 +21,7 @@ from stream_magic.planner.nodes import (
     Union,
     Waiting,
 )
+from stream_magic.planner.plan import Plan
 from stream_magic.planner.state_bounds import state_bound
 
 _KEYED = Aggregate | Partition | Sessions | SessionGroup

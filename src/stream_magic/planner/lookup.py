@@ -15,7 +15,7 @@ from sqlglot import exp
 from stream_magic.core.keys import key_family
 from stream_magic.language.binder import INPUT
 from stream_magic.language.catalog import Relation
-from stream_magic.planner.nodes import Lookup
+from stream_magic.planner.parts import Lookup
 from stream_magic.planner.text import aliased
 
 FOUND = "_found"  # and the number of the lookup

@@ -21,7 +21,6 @@ from stream_magic.core.change import (
 )
 from stream_magic.language.binder import INPUT, EmptyTable, typed_columns
 from stream_magic.language.catalog import Relation
-from stream_magic.planner.as_of import versions_sql
 from stream_magic.planner.clock import CLOCK, with_clock
 from stream_magic.planner.context import Context
 from stream_magic.planner.extents import NO_SESSION, Bounds
@@ -34,7 +33,6 @@ from stream_magic.planner.logical import (
     Fresh,
     Given,
     Group,
-    Leg,
     Map,
     Op,
     Parted,
@@ -49,6 +47,7 @@ from stream_magic.planner.logical import (
     walk,
 )
 from stream_magic.planner.lookup import find_lookups
+from stream_magic.planner.lower_join import JoinLowering
 from stream_magic.planner.lower_timed import TimedLowering
 from stream_magic.planner.nodes import (
     PARTITION,
@@ -57,25 +56,21 @@ from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
     Apply,
-    Call,
     Compute,
     Constant,
-    Join,
     Node,
     Part,
     Partition,
-    PythonCall,
     Read,
     Remember,
     SessionGroup,
     Sessions,
-    Side,
-    Sifted,
     Union,
 )
+from stream_magic.planner.parts import Call, PythonCall, Sifted
 from stream_magic.planner.pieces import pieces
 from stream_magic.planner.refuse import refuse_types
-from stream_magic.planner.text import read_with_types
+from stream_magic.planner.text import read_with_types, with_places
 
 _IN = exp.to_identifier(INPUT)
 _FRESH = "_sm_fresh"
@@ -89,6 +84,7 @@ class Lowering:
         self._done: dict[int, tuple[Node, list[Column]]] = {}
         self._readers: dict[int, int] = {}
         self._timed = TimedLowering(ctx, self._level, self._seal)
+        self._joins = JoinLowering(self._sealed)
         self._fresh: dict[int, tuple[Read, list[Column]]] = {}
 
     def plan(self, op: Op, columns: Sequence[Column], names: Sequence[str]) -> Compute:
@@ -133,7 +129,7 @@ class Lowering:
             case Given():
                 return self._given(op)
             case Product():
-                return self._product(op, needed)
+                return self._joins.join(op, needed)
             case Group():
                 return self._group(op)
             case Called():
@@ -424,7 +420,7 @@ class Lowering:
         bound = self._ctx.bind_text(text, tables)
         cut = len(keyed)
         fields = list(bound.schema)[cut:]
-        sql = _with_places(text, "_sm_i", len(parts))
+        sql = with_places(text, "_sm_i", len(parts))
         for (c, _), t in zip(op.items, bound.types[cut:], strict=True):
             c.type = t
         schema = pa.schema([*fields, SEQ_FIELD, WEIGHT_FIELD])
@@ -433,82 +429,6 @@ class Lowering:
             tuple(parts), sql, schema, bound.types[cut:], bound.types[:cut], op.rule, shown
         )
         return made, [c for c, _ in op.items]
-
-    def _product(self, op: Product, needed: set[str]) -> tuple[Node, list[Column]]:
-        asked = used([*op.where, *(j.args["on"] for j in op.joins)])
-        for leg in op.legs:
-            asked |= {c.name for c in leg.op.columns} if leg.moment else set()
-            asked |= used([e for e in (leg.touched, leg.late_us, leg.forget_us) if e is not None])
-        sides: list[Side] = []
-        place: dict[str, int] = {}
-        shown: list[Column] = []
-        for i, leg in enumerate(op.legs):
-            columns = [
-                c for c in leg.op.columns if c.name in asked or (leg.is_shown and c.name in needed)
-            ] or leg.op.columns[:1]
-            if leg.is_shown:
-                shown += [c for c in columns if c.name in needed]
-            place |= {c.name: i for c in columns}
-            node = self._sealed(leg.op, columns)
-            sides.append(self._side(leg, node, columns))
-        if not shown:
-            shown = [c for c in op.legs[0].op.columns if c.name in place][:1]
-        sides = [
-            replace(s, touched=self._located(leg.touched, place))
-            for s, leg in zip(sides, op.legs, strict=True)
-        ]
-        select = exp.select("1")
-        select.set("from_", exp.From(this=exp.alias_(exp.to_table("_sm_s0"), "t0", table=True)))
-        for i, j in enumerate(op.joins):
-            copied = j.copy()
-            table: exp.Expr = exp.to_table(f"_sm_s{i + 1}")
-            if op.legs[i + 1].moment:
-                table = versions_sql(op.legs[i + 1], table.name, list(sides[i + 1].columns))
-            copied.set("this", exp.alias_(table, f"t{i + 1}", table=True))
-            copied.set("on", self._place(j.args["on"], place))
-            select.append("joins", copied)
-        for w in op.where:
-            select.where(self._place(w, place), copy=False)
-        text = select.sql("duckdb").partition(" FROM ")[2]
-        from_sql = _with_places(text, "_sm_s", len(sides))
-        fields = [sides[place[c.name]].input.schema.field(c.name) for c in shown]
-        hidden = [SEQ_FIELD]
-        if op.has_watermark:
-            hidden.append(LATE_FIELD)
-        if op.is_changelog:
-            hidden.append(WEIGHT_FIELD)
-        types = tuple(
-            dict(zip(s.columns, s.types, strict=True))[c.name]
-            for c in shown
-            for s in [sides[place[c.name]]]
-        )
-        seq_sides = tuple(i for i, leg in enumerate(op.legs) if leg.is_shown)
-        made = Join(
-            tuple(sides), from_sql, tuple(c.name for c in shown), seq_sides, pa.schema([*fields, *hidden]), types,
-            rule="join", bound=op.bound,
-        )  # fmt: skip
-        return made, shown
-
-    def _side(self, leg: Leg, node: Compute, columns: list[Column]) -> Side:
-        late = leg.late_us.sql("duckdb") if leg.late_us is not None else ""
-        forget = leg.forget_us.sql("duckdb") if leg.forget_us is not None else ""
-        return Side(
-            node, tuple(c.name for c in columns), node.types, leg.is_linear, "", late, forget
-        )
-
-    def _located(self, touched: exp.Expr | None, place: dict[str, int]) -> str:
-        return "" if touched is None else self._place(touched, place).sql("duckdb")
-
-    @staticmethod
-    def _place(node: exp.Expr, place: dict[str, int]) -> exp.Expr:
-        """Columns with the side that they are of."""
-
-        def change(n: exp.Expr) -> exp.Expr:
-            if isinstance(n, exp.Column) and not n.table and n.name in place:
-                return exp.column(n.this.copy(), table=f"t{place[n.name]}")
-            return n
-
-        return node.copy().transform(change)
 
 
 def _is_nested(source: exp.Expr) -> bool:
@@ -533,13 +453,6 @@ def _is_trivial(e: exp.Expr) -> bool:
 def _opens(e: exp.Expr) -> bool:
     """UNNEST in a SELECT list: it makes the rows, also where nobody reads its column."""
     return e.find(exp.Explode, exp.Unnest) is not None
-
-
-def _with_places(sql: str, stem: str, count: int) -> str:
-    """The names that stand for the inputs become `{0}`, `{1}` ..., from the last on: `_sm_i1` begins `_sm_i10` too."""
-    for i in reversed(range(count)):
-        sql = sql.replace(f"{stem}{i}", f"{{{i}}}")
-    return sql
 
 
 def _mentions(sql: str, name: str) -> bool:

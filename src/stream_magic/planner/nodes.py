@@ -12,11 +12,10 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
-from stream_magic.contracts.feed import FeedMode
-from stream_magic.contracts.function import Function
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 from stream_magic.planner.extents import Bounds, LastRows
+from stream_magic.planner.parts import Call, Lookup, PythonCall, Sifted
 
 WINDOW_END = "_sm_wend"  # microseconds; the key by which windows are closed and forgotten
 PARTITION = (
@@ -58,38 +57,6 @@ class Constant:
     @property
     def inputs(self) -> tuple[Node, ...]:
         return ()
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """A join with a cache on exactly its KEY: each row finds one row of the cache, or none.
-
-    Attributes:
-        cache: its id.
-        keys: for each column of its KEY where the value stands in `_in`: a column, and fields of structs in it.
-        columns: of the cache, that the statement reads.
-        is_inner: rows that find nothing are left out; else they find NULLs.
-    """
-
-    cache: str
-    keys: tuple[tuple[str, ...], ...]
-    columns: tuple[str, ...]
-    is_inner: bool
-
-
-@dataclass(frozen=True)
-class Sifted:
-    """The filter of a `Compute`, for a statement that asks those of several at once.
-
-    Attributes:
-        condition: over the columns of `rows_sql`.
-        rows_sql: an item of FROM: `_in` with its DuckDB types.
-        picked: like `Compute.picked`, of the rows that it lets through.
-    """
-
-    condition: str
-    rows_sql: str
-    picked: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,22 +102,6 @@ class Compute:
     @property
     def inputs(self) -> tuple[Node, ...]:
         return (self.input,)
-
-
-@dataclass(frozen=True)
-class PythonCall:
-    """One call of a Python function.
-
-    Attributes:
-        name: of the column that it gives.
-        arguments: names of columns of the input.
-        when: name of a column that is true for the rows that need it; '' is all rows.
-    """
-
-    name: str
-    function: Function
-    arguments: tuple[str, ...]
-    when: str
 
 
 @dataclass(frozen=True)
@@ -425,39 +376,6 @@ class Sessions:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """An aggregate whose results over parts of the rows give, taken together by `how`, that over all of them."""
-
-    sql: str
-    how: Literal["sum", "min", "max"]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One aggregate over the input's columns; mergeable if DuckDB exports its partial state exactly.
-
-    Attributes:
-        name: of its column in the result.
-        sql: over the columns that the planner named.
-        is_mergeable: partial results of it can be combined.
-        shown: as the user wrote it.
-        pieces: of which it can be made without such a state: of one it is its result, of two (a sum and a
-            count) their quotient; () if it cannot.
-    """
-
-    name: str
-    sql: str
-    is_mergeable: bool
-    shown: str = ""
-    pieces: tuple[Piece, ...] = ()
-
-    @property
-    def state_sql(self) -> str:
-        """The same call, giving its partial state (DuckDB's EXPORT_STATE)."""
-        return f"{self.sql} EXPORT_STATE"
-
-
-@dataclass(frozen=True)
 class Aggregate:
     """GROUP BY. Partials are merged where DuckDB can export them, else groups are recomputed.
 
@@ -546,39 +464,3 @@ Node: TypeAlias = (
     | Aggregate
     | SessionGroup
 )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A query, ready to run.
-
-    Attributes:
-        root: the last node; its visible columns are `schema`.
-        schema: names and Arrow types of the result.
-        types: their DuckDB types.
-        is_changelog: the result has weights.
-        time_column: the result's column with the input's watermark, or None.
-        lateness_us: allowed lateness that travels with the watermark.
-        has_order: the rows' numbers of arrival do not depend on where epochs are cut.
-        key: columns that identify a row of a grouped result.
-        inputs: names of the relations that it reads, `errors.x` among them; () of a constant query.
-        caches: names of the caches that it looks up.
-        can_share: its nodes may be those of other plans too (`planner.identity`).
-        warnings: sentences for the user (state that grows for ever).
-        detail: one line for the flow graph.
-    """
-
-    root: Node
-    schema: pa.Schema
-    types: tuple[str, ...]
-    is_changelog: bool
-    time_column: str | None
-    lateness_us: int
-    has_order: bool
-    key: tuple[str, ...]
-    inputs: tuple[str, ...]
-    caches: tuple[str, ...]
-    can_share: bool = True
-    warnings: tuple[str, ...] = ()
-    detail: str = ""
-    mode: FeedMode = "append"

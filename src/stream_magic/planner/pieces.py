@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from stream_magic.planner.aggregates import aggregate_core, function_name
-from stream_magic.planner.nodes import Piece
+from stream_magic.planner.parts import Piece
 from stream_magic.planner.text import parse_select
 
 # Their sums are exact: 128 bits, or decimals of 38 digits, or floats as DuckDB adds them.

@@ -47,3 +47,10 @@ def short(node: exp.Expr, limit: int = 40) -> str:
     """An expression for people, cut if it is long."""
     text = node.sql("duckdb")
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def with_places(sql: str, stem: str, count: int) -> str:
+    """The names that stand for the inputs become `{0}`, `{1}` ..., from the last on: `_sm_i1` begins `_sm_i10` too."""
+    for i in reversed(range(count)):
+        sql = sql.replace(f"{stem}{i}", f"{{{i}}}")
+    return sql

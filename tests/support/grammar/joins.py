@@ -104,10 +104,14 @@ def pair(draw: Draw, left: Relation, right: Relation, kind: str) -> Relation:
 def _using(draw: Draw, left: Relation, right: Relation, kind: str, name: str) -> Relation:
     draw.meet("join with USING")
     text = both("{a} {k} {b} USING ({n})", a=left.text, k=kind, b=right.text, n=name)
-    family = next(c.family for c in left.columns if c.name == name)
-    sides = left.columns if kind in ("SEMI JOIN", "ANTI JOIN") else (*left.columns, *right.columns)
-    rest = tuple(c for c in sides if c.name != name)
-    return Relation(text, (Column(name, name, family), *rest))
+    known = next(c for c in left.columns if c.name == name)
+    merged = replace(known, text=name)
+    if kind in ("RIGHT JOIN", "FULL JOIN"):  # ties go by the columns of both sides
+        return Relation(text, (*left.columns, *right.columns, merged))
+    shown = tuple(merged if c is known else c for c in left.columns)
+    if kind in ("SEMI JOIN", "ANTI JOIN"):
+        return Relation(text, shown)
+    return Relation(text, (*shown, *(c for c in right.columns if c.name != name)))
 
 
 def _shared(left: Relation, right: Relation) -> list[str]:

@@ -26,13 +26,13 @@ from stream_magic.planner.nodes import (
     Join,
     Node,
     Partition,
-    Plan,
     Read,
     SessionGroup,
     Sessions,
     Union,
     Waiting,
 )
+from stream_magic.planner.plan import Plan
 
 _PLANNER = Path(stream_magic.planner.__file__).parent
 _JOIN = re.compile(r"(?:\b(?:ASOF|LEFT|RIGHT|FULL|SEMI|ANTI|CROSS|INNER|OUTER)\s+)*\bJOIN\b")

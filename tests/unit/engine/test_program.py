@@ -8,7 +8,8 @@ from stream_magic.core.change import SEQ_FIELD, WEIGHT
 from stream_magic.engine.operators.bag import Bag
 from stream_magic.engine.operators.base import Turn
 from stream_magic.engine.state import Database
-from stream_magic.planner.nodes import Aggregate, Call, Compute, Constant, Join, Side, Union
+from stream_magic.planner.nodes import Aggregate, Compute, Constant, Join, Side, Union
+from stream_magic.planner.parts import Call
 from support.programs import Event, Rig, numbers, out_schema, read
 
 INT = pa.schema([("c", pa.int32())])

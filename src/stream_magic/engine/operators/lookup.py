@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from stream_magic.engine.key_index import KeyIndex
 from stream_magic.engine.state import ArrowInput, Database
 from stream_magic.planner.lookup import FOUND
-from stream_magic.planner.nodes import Lookup
+from stream_magic.planner.parts import Lookup
 
 
 def make_lookups(
