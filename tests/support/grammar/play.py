@@ -15,7 +15,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from stream_magic.engine.operators import join as join_operator
-from stream_magic.engine.operators import waiting
+from stream_magic.engine.operators import running, waiting
 from stream_magic.errors import StreamMagicError
 from support.grammar import inputs
 from support.grammar.figures import Figures
@@ -270,6 +270,7 @@ def _playing(world: World, drawn: Sequence[Drawn], seen: Seen, late: int = 0) ->
         tempfile.TemporaryDirectory() as folder,
         patch.object(join_operator, "_FORGET_ROWS", world.forget_rows),
         patch.object(waiting, "_FORGET_ROWS", world.forget_rows),
+        patch.object(running, "_FORGET", world.forget_rows),
     ):
         trial = Play(world, taken, Path(folder), max(len(taken) - late, 1))
         try:
