@@ -27,6 +27,8 @@ TIED = frozenset(
 )  # fmt: skip
 # They go through their values one by one, which are sorted first.
 BY_VALUE = frozenset({"approx_quantile", "lttb"})
+# Their states hold the values themselves: they are merged, and grow as the rows do.
+HOLDS_VALUES = frozenset({"mad", "median", "quantile", "quantile_cont", "quantile_disc"})
 # Samples make DuckDB's answer depend on how it ran.
 UNSETTLED = {"reservoir_quantile": "use quantile_cont(x, q), which is exact"}
 

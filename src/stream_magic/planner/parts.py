@@ -84,6 +84,11 @@ class Call:
     pieces: tuple[Piece, ...] = ()
 
     @property
+    def function(self) -> str:
+        """Its name, lower case."""
+        return self.sql.partition("(")[0].strip().lower()
+
+    @property
     def state_sql(self) -> str:
         """The same call, giving its partial state (DuckDB's EXPORT_STATE)."""
         return f"{self.sql} EXPORT_STATE"

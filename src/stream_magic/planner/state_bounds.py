@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from stream_magic.core.change import WEIGHT
 from stream_magic.language.catalog import Relation
+from stream_magic.planner.aggregates import HOLDS_VALUES
 from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
@@ -83,7 +84,7 @@ def _of_aggregate(node: Aggregate) -> StateBound:
     if node.is_windowed:
         late = f" and {node.lateness_us / 1e6:g} s of allowed lateness" if node.lateness_us else ""
         return StateBound(f"state forgotten when the watermark passes the window's end{late}")
-    if not node.is_mergeable:
+    if not node.is_mergeable or any(c.function in HOLDS_VALUES for c in node.calls):
         return _of_rows(node, "add a window: TUMBLE(stream, ts, size) and GROUP BY window_end")
     if not [k for k in node.keys if k != WINDOW_END]:
         return StateBound("state of one row")

@@ -43,6 +43,7 @@ GROWING = {
 @pytest.fixture(autouse=True)
 def _forgets_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream_magic.engine.operators.join._FORGET_ROWS", 100)
+    monkeypatch.setattr("stream_magic.engine.operators.running._FORGET", 10)
 
 
 def kept(query: str) -> tuple[str, Callable[[int], list[int]]]:
@@ -114,11 +115,11 @@ def test_explain_analyze_counts_rows_time_and_state() -> None:
     app.step()
     lines = app.execute("EXPLAIN ANALYZE totals").splitlines()
     shown = [
-        re.sub(r"\d[\d.]*(?= (ms|bytes))", "N", line.partition("): ")[2]) for line in lines[1:4]
+        re.sub(r"\d[\d.]* (ms|bytes|kB)", r"N \1", line.partition("): ")[2]) for line in lines[1:4]
     ]
     assert shown == [
         "2 rows in, 2 out, N ms",
-        "10 rows in, 2 out, N ms, keeps 2 rows, N bytes",
+        "10 rows in, 2 out, N ms, keeps 2 rows, N kB",
         "10 rows in, 10 out, N ms",
     ]
     with pytest.raises(LanguageError, match="SM2040"):
