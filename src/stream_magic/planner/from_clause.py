@@ -43,7 +43,7 @@ class FromClause:
     def read(self) -> Op:
         clause = self._select.args.get("from_")
         if clause is None:
-            return self._frame.op if self._frame is not None else Given([], select=exp.select("1"))
+            return self._frame.op if self._frame is not None else self._one_row()
         joins: list[exp.Join] = self._select.args.get("joins") or []
         is_last = any(str(j.side).upper() in ("RIGHT", "FULL") for j in joins) or self._cache_of(
             clause.this
@@ -280,6 +280,10 @@ class FromClause:
             return side if side in ("SEMI", "ANTI") else kind
         return side or "INNER"
 
+    def _one_row(self) -> Given:
+        """What a SELECT without FROM reads."""
+        return Given([self._ctx.names.new("_sm_one", "INTEGER")], select=exp.select("1 AS _sm_one"))
+
     def _condition(self, right: Scope, j: exp.Join) -> exp.Expr | None:
         """ON or USING over column names; the right side is in the scope afterwards, unless it is only asked for."""
         scope = self.scope
@@ -410,7 +414,7 @@ class FromClause:
     def _unnest(self, node: exp.Expr, j: exp.Join | None) -> None:
         """UNNEST of a column beside it, or a LATERAL that reads the row alone: linear, one row becomes several."""
         if self._op is None:
-            self._op = Given([], select=exp.select("1"))
+            self._op = self._one_row()
         names, kinds = self._unnested(node)
         columns = [self._ctx.names.new(n, t) for n, t in zip(names, kinds, strict=True)]
         alias = self._ctx.names.alias()

@@ -271,15 +271,10 @@ class Lowering:
         )
 
     def _given(self, op: Given) -> tuple[Node, list[Column]]:
-        select = op.select.copy()
-        if not op.columns:
-            select = exp.select("1 AS _sm_one")
-        bound = self._ctx.binder.columns(select.sql("duckdb"))
-        columns = op.columns or [self._ctx.names.new("_sm_one", bound.types[0])]
-        schema = pa.schema(
-            [*(f.with_name(c.name) for f, c in zip(bound.schema, columns, strict=True)), SEQ_FIELD]
-        )
-        return Constant(select.sql("duckdb"), schema, bound.types), list(columns)
+        sql = op.select.sql("duckdb")
+        bound = self._ctx.binder.columns(sql)
+        fields = [f.with_name(c.name) for f, c in zip(bound.schema, op.columns, strict=True)]
+        return Constant(sql, pa.schema([*fields, SEQ_FIELD]), bound.types), list(op.columns)
 
     def _called(self, op: Called, needed: set[str]) -> tuple[Node, list[Column]]:
         calls = [c for c in op.calls if c.column.name in needed]

@@ -36,7 +36,8 @@ class JoinLowering:
             c for leg, columns in zip(op.legs, read, strict=True) for c in columns
             if leg.is_shown and c.name in needed
         ] or [c for c in op.legs[0].op.columns if c.name in place][:1]  # fmt: skip
-        fields, types = zip(*(_field(sides[place[c.name]], c) for c in shown), strict=True)
+        found = [_field(sides[place[c.name]], c) for c in shown]
+        fields, types = [f for f, _ in found], tuple(t for _, t in found)
         hidden = [SEQ_FIELD]
         if op.has_watermark:
             hidden.append(LATE_FIELD)

@@ -189,9 +189,10 @@ def top(
     )  # fmt: skip
 
 
-def _count(limit: exp.Limit, links: list[Column]) -> str:
-    """How many rows LIMIT lets through."""
-    given = limit.expression.sql("duckdb")
+def _count(limit: exp.Limit | exp.Fetch, links: list[Column]) -> str:
+    """How many rows LIMIT or FETCH FIRST lets through."""
+    count = limit.args.get("count") if isinstance(limit, exp.Fetch) else limit.expression
+    given = count.sql("duckdb") if count is not None else "1"
     options = limit.args.get("limit_options")
     if options is not None and options.args.get("percent"):
         return f"floor(count(*) {over(links)} * {given} / 100)::BIGINT"
