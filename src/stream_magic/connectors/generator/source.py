@@ -9,11 +9,11 @@ from typing import Literal
 import pyarrow as pa
 
 from stream_magic.connectors.generator.shop import CHANGES, Shop, catalogue, customers
+from stream_magic.contracts.numbered import begin, check_rate, check_start
 from stream_magic.contracts.options import SourceOptions, option
 from stream_magic.contracts.source import EndOfSource, Source, SourceBatch, SourceContext
 from stream_magic.core.epoch import Position
 from stream_magic.core.pace import Pace
-from stream_magic.core.values import from_text
 from stream_magic.errors import ConfigError
 
 _STEP_US = 10_000.0  # event time between two rows if no rate says otherwise
@@ -51,21 +51,12 @@ class GeneratorOptions(SourceOptions):
     )
 
     def __post_init__(self) -> None:
-        if self.rate is not None and self.rate <= 0:
-            raise ConfigError("SM7120", "option rate must be more than 0", hint="write rate = 50")
+        check_rate(self.rate)
         if self.speed <= 0:
             raise ConfigError("SM7123", "option speed must be more than 0", hint="write speed = 5")
         if self.products < 1 or (self.rows is not None and self.rows < 0):
             raise ConfigError("SM7121", "options products and rows cannot be negative")
-        if self.start is not None:
-            try:
-                from_text(self.start, pa.timestamp("us"))
-            except ValueError:
-                raise ConfigError(
-                    "SM7122",
-                    f"option start: '{self.start}' is not a time",
-                    hint="write start = '2026-01-01 00:00:00'",
-                ) from None
+        check_start(self.start)
 
 
 class GeneratorSource(Source):
@@ -103,14 +94,7 @@ class GeneratorSource(Source):
 
     def open(self, position: Position | None) -> None:
         options, clock = self.options, self.context.clock
-        if position is None:
-            self._next = 0
-            self._start_us = clock.now_us()
-            if options.start is not None:
-                self._start_us = from_text(options.start, pa.timestamp("us"))
-        else:
-            self._next = int(str(position["row"]))
-            self._start_us = int(str(position["start_us"]))
+        self._next, self._start_us = begin(position, options.start, clock)
         step_us = (1e6 / options.rate if options.rate else _STEP_US) * options.speed
         late_us = int(options.disorder.total_seconds() * 1e6)
         self._shop = Shop(options.seed, options.products, self._start_us, step_us, late_us)

@@ -9,11 +9,11 @@ from typing import Literal
 import pyarrow as pa
 
 from stream_magic.connectors.nexmark.house import SCHEMAS, House, rows_among
+from stream_magic.contracts.numbered import begin, check_rate, check_start
 from stream_magic.contracts.options import SourceOptions, option
 from stream_magic.contracts.source import EndOfSource, Source, SourceBatch, SourceContext
 from stream_magic.core.epoch import Position
 from stream_magic.core.pace import Pace
-from stream_magic.core.values import from_text
 from stream_magic.errors import ConfigError
 
 _STEP = timedelta(
@@ -54,19 +54,10 @@ class NexmarkOptions(SourceOptions):
     )
 
     def __post_init__(self) -> None:
-        if self.rate is not None and self.rate <= 0:
-            raise ConfigError("SM7120", "option rate must be more than 0", hint="write rate = 50")
+        check_rate(self.rate)
         if self.events is not None and self.events < 0:
             raise ConfigError("SM7124", "option events cannot be negative")
-        if self.start is not None:
-            try:
-                from_text(self.start, pa.timestamp("us"))
-            except ValueError:
-                raise ConfigError(
-                    "SM7122",
-                    f"option start: '{self.start}' is not a time",
-                    hint="write start = '2026-01-01 00:00:00'",
-                ) from None
+        check_start(self.start)
 
     @property
     def step_us(self) -> float:
@@ -103,12 +94,7 @@ class NexmarkSource(Source):
 
     def open(self, position: Position | None) -> None:
         options, clock = self.options, self.context.clock
-        if position is not None:
-            self._next, self._start_us = int(str(position["row"])), int(str(position["start_us"]))
-        else:
-            self._next, self._start_us = 0, clock.now_us()
-            if options.start is not None:
-                self._start_us = from_text(options.start, pa.timestamp("us"))
+        self._next, self._start_us = begin(position, options.start, clock)
         self._house = options.house(self._start_us)
         if options.rate is not None:
             share = rows_among(options.kind, 50) / 50
