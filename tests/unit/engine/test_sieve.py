@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from stream_magic import App
@@ -28,15 +29,19 @@ ROWS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def bag(rows: pa.Table) -> list[dict[str, Any]]:
+    return sorted(rows.to_pylist(), key=str)
+
+
 def told(queries: dict[str, str]) -> dict[str, tuple[list[Any], list[Any]]]:
-    """What each query gives and what it could not handle, all in one app."""
+    """What each query gives and what it could not handle, all in one app: bags, in the order of their text."""
     app = App("t", clock=ManualClock("2026-01-01"))
     app.execute(SOURCE + ";".join(f'CREATE STREAM "{n}" AS {q}' for n, q in queries.items()))
     for rows in (ROWS[:3], ROWS[3:], ROWS):
         app.push("s", rows)
         app.step()
     found = {
-        n: (app[n].preview(100).to_pylist(), app[f"errors.{n}"].preview(100).select(["code", "raw"]).to_pylist())
+        n: (bag(app[n].preview(100)), bag(app[f"errors.{n}"].preview(100).select(["code", "raw"])))
         for n in queries
     }  # fmt: skip
     app.close()
