@@ -270,6 +270,8 @@ class Binder:
             return _no_such_aggregate(message, place)
         if " is a Macro Function. " in message:
             return _no_clauses(message, span)
+        if message.startswith("Deprecated lambda arrow"):
+            return _old_lambda(place)
         first, _, rest = message.partition("\n")
         return LanguageError("SM2001", first, hint=rest.strip() or None, span=place)
 
@@ -294,6 +296,20 @@ def _no_such_aggregate(message: str, span: Span) -> LanguageError:
     return LanguageError(
         "SM2006", f"{name} does not take these arguments", hint=f"{name} takes ({takes})", span=span
     )
+
+
+def _old_lambda(span: Span) -> LanguageError:
+    """`x -> x + 1`, as lambdas were written before DuckDB 2."""
+    found = re.search(r"(\w+|\([\w\s,]+\))\s*->(?!>)", span.fragment)
+    if found:
+        names = found[1].strip("()")
+        span = Span(span.text, span.start + found.start(), span.start + found.end())
+    else:
+        names = "x"
+    return LanguageError(
+        "SM2001", "a lambda is not written with an arrow any more",
+        hint=f"write lambda {names}: ... in place of {names} -> ...", span=span,
+    )  # fmt: skip
 
 
 def _no_clauses(message: str, span: Span) -> LanguageError:

@@ -99,6 +99,8 @@ class StreamSQL(DuckDB):
 
     class Parser(DuckDBParser):  # noqa: D106
         FUNCTIONS: ClassVar = {k: v for k, v in DuckDBParser.FUNCTIONS.items() if k not in _PLAIN}
+        # As in DuckDB 2: f(j -> 'a') reads JSON, also in a call; a lambda is lambda x: ...
+        LAMBDAS: ClassVar = {k: v for k, v in DuckDBParser.LAMBDAS.items() if k != TokenType.ARROW}
         FUNCTION_PARSERS: ClassVar = {
             k: v for k, v in DuckDBParser.FUNCTION_PARSERS.items() if k not in _PLAIN
         }

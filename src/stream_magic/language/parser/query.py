@@ -43,21 +43,31 @@ def query(tokens: list[Token], text: str) -> Query:
         tree = read_select(select, text)
     except SelectError as e:
         raise explained(e, select, text) from None
-    if isinstance(tree, exp.Values):
-        tree = exp.select("*").from_(tree, copy=False)
+    if isinstance(tree, exp.Values | exp.Pivot):
+        tree = _star(tree)
+    for cte in tree.find_all(exp.CTE) if tree is not None else ():
+        if isinstance(cte.this, exp.Pivot):
+            cte.set("this", _star(cte.this))
     if not isinstance(tree, exp.Query):
-        word = word_of(select[0])
         raise LanguageError(
             "SM1010",
             f"expected a SELECT, found {shown(select[0], text)}",
-            hint=f"write SELECT * FROM ({word} ...)"
-            if word in ("PIVOT", "UNPIVOT")
-            else "only queries that read can run here: SELECT ... FROM ...",
+            hint="only queries that read can run here: SELECT ... FROM ...",
             span=token_span(select[0], text),
         )
     _refuse_secrets(tree, text)
     _refuse_unknown_types(tree, text)
     return Query(Span(text, select[0].start, select[-1].end + 1), tree, emit, emit_span)
+
+
+def _star(tree: exp.Values | exp.Pivot) -> exp.Select:
+    """SELECT * of what may stand in place of a SELECT: VALUES, PIVOT and UNPIVOT."""
+    if isinstance(tree, exp.Values):
+        return exp.select("*").from_(tree, copy=False)
+    ctes = tree.args.pop("with_", None)
+    select = exp.select("*").from_(exp.Subquery(this=tree), copy=False)
+    select.set("with_", ctes)
+    return select
 
 
 def _emit(tokens: list[Token], text: str) -> tuple[int, Emit | None]:
