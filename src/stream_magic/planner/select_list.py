@@ -38,6 +38,8 @@ class SelectList:
         if isinstance(star, exp.Star):
             return self._star(item, star)
         meant = _meant(item)
+        if isinstance(meant, exp.Columns) and meant.args.get("unpack"):
+            return self._unpacked(item)
         if meant is not None:
             return self._columns_expression(item, meant)
         if isinstance(item, exp.Explode):
@@ -124,21 +126,8 @@ class SelectList:
 
     def _columns_expression(self, item: exp.Expr, meant: exp.Expr) -> Items:
         """`min(COLUMNS('x.*'))`: once for each column that is meant."""
-        shown: dict[str, exp.Expr] = {}
-        for n, known in self._scope.shown():
-            shown.setdefault(n, known)
-        fake = [Column(n, n, self._type(known)) for n, known in shown.items()]
         columns = meant if isinstance(meant, exp.Columns) else exp.Columns(this=meant.copy())
-        asked = exp.select(columns.copy()).from_("_sm_row")
-        try:
-            tables = [self._ctx.row(fake)]
-            names = self._ctx.binder.columns(asked.sql("duckdb"), tables).names
-            whole = exp.select(item.copy()).from_("_sm_row")
-            labels = self._ctx.binder.columns(whole.sql("duckdb"), tables).names
-        except duckdb.Error as e:
-            raise self._ctx.refuse(
-                "SM3011", f"COLUMNS(...): {explained(e)}", "name the columns", item
-            ) from None
+        names, labels = self._names(columns, item), self._names(item, item)
         if len(labels) != len(names):
             raise self._ctx.refuse(
                 "SM3011", "two COLUMNS(...) in one expression", "name the columns", item
@@ -155,6 +144,33 @@ class SelectList:
             found.append((label, copied))
         return found
 
+    def _unpacked(self, item: exp.Expr) -> Items:
+        """`coalesce(*COLUMNS('x.*'))`: the columns in one call."""
+        label = self._names(item, item)[0]
+        copied = unaliased(item).copy()
+        while isinstance(meant := _meant(copied), exp.Columns) and meant.args.get("unpack"):
+            call, names = meant.parent, self._names(exp.Columns(this=meant.this.copy()), item)
+            if meant.arg_key != "expressions" and not getattr(call, "is_var_len_args", False):
+                raise self._ctx.refuse(
+                    "SM3011", "*COLUMNS(...) in this call", "name the columns", item
+                )
+            _put_all(meant, [exp.column(exp.to_identifier(n, quoted=True)) for n in names])
+        return [(label, copied)]
+
+    def _names(self, item: exp.Expr, place: exp.Expr) -> tuple[str, ...]:
+        """What DuckDB calls the columns that an item of the list stands for."""
+        shown: dict[str, exp.Expr] = {}
+        for n, known in self._scope.shown():
+            shown.setdefault(n, known)
+        row = self._ctx.row([Column(n, n, self._type(known)) for n, known in shown.items()])
+        try:
+            asked = exp.select(item.copy()).from_("_sm_row").sql("duckdb")
+            return self._ctx.binder.columns(asked, [row]).names
+        except duckdb.Error as e:
+            raise self._ctx.refuse(
+                "SM3011", f"COLUMNS(...): {explained(e)}", "name the columns", place
+            ) from None
+
     def _type(self, e: exp.Expr) -> str:
         return self._ctx.types([e], self._scope.columns())[0]
 
@@ -168,6 +184,19 @@ def _depth(item: exp.Explode) -> int:
         if name == "recursive" and isinstance(value, exp.Boolean) and value.this:
             return _ALL
     return 1
+
+
+def _put_all(place: exp.Expr, values: list[exp.Expr]) -> None:
+    """Several arguments of a call where one stood."""
+    call = place.parent
+    if call is None or not values:
+        return
+    first, rest = values[0], values[1:]
+    if place.arg_key == "expressions":
+        call.set("expressions", [v for e in call.expressions for v in (values if e is place else [e])])  # fmt: skip
+    else:
+        place.replace(first)
+        call.set("expressions", [*rest, *call.expressions])
 
 
 def _meant(item: exp.Expr) -> exp.Expr | None:
