@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,3 +153,20 @@ def test_lookups_by_key_keep_the_law(queries: list[str], pushes: Any) -> None:
             for pushed in pushes:
                 trial.push(pushed)
                 trial.step()
+
+
+@pytest.mark.parametrize("query", [
+    "SELECT id FROM s WHERE b IN (SELECT _c{} FROM c WHERE c.id = s.id)",
+    "SELECT id, (SELECT count(*) FROM c WHERE _c{} > b) AS n FROM s",
+    "SELECT id, b NOT IN (SELECT _c{} FROM c) AS n FROM s",
+])  # fmt: skip
+@pytest.mark.parametrize("number", range(6))
+def test_a_cache_may_have_columns_that_are_called_like_those_of_a_plan(
+    query: str, number: int, tmp_path: Path
+) -> None:
+    table = pa.table({"id": [0, 1, 2], f"_c{number}": [2, 0, 1]})
+    pq.write_table(table, tmp_path / "c.parquet")
+    setup = f"CREATE CACHE c KEY (id) WITH (connector = 'file', path = '{tmp_path}/c.parquet')"
+    with Trial([source()], [Query(query.format(number))], [setup], {"c": table}) as trial:
+        trial.push([{"id": i % 3, "b": i // 3} for i in range(9)])
+        trial.step()

@@ -75,11 +75,13 @@ class Context:
     catalog: Catalog
     binder: Binder
     found: References
-    names: Names = field(default_factory=Names)
+    names: Names = field(init=False)
     warnings: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        caches = [r for r in self.found.relations.values() if r.kind == "cache"]
+        self.names = Names(c.lower() for r in caches for c in r.schema.names)
         self.finder = AggregateFinder(self.binder.aggregate_names())
         self.functions = self.binder.functions
         python = frozenset(sql_name(f) for f in self.functions)

@@ -51,10 +51,15 @@ class Column:
 
 
 class Names:
-    """Gives columns their names."""
+    """Gives columns their names.
 
-    def __init__(self) -> None:
-        self._numbers = itertools.count()
+    Args:
+        taken: lower-case names of other columns that stand in a statement beside them: those of caches.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        words = frozenset(taken)
+        self._numbers = (n for n in itertools.count() if f"_c{n}" not in words)
 
     def new(self, label: str, kind: str, *, is_time: bool = False, window: str = "") -> Column:
         return Column(f"_c{next(self._numbers)}", label, kind, is_time, window)
