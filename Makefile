@@ -50,8 +50,9 @@ faults: $(STAMP)  ## plants one broken line for each rule and operator; the law 
 bench: $(STAMP)  ## ratios against a reference in the same run: ONLY="nexmark streams" EVENTS=200000 OUT=docs/benchmarks.md
 	$(if $(EVENTS),EVENTS=$(EVENTS)) $(BIN)/python -m bench $(ONLY) $(if $(OUT),--out $(OUT))
 
-docs: $(STAMP)  ## write docs/reference from the code
+docs: $(STAMP)  ## write docs/reference and docs/language from the code
 	$(BIN)/python docs/generate.py --examples
+	PYTHONPATH=docs:tests $(BIN)/python docs/calls.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .services

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import calls
 import duckdb
 import pytest
 import reference
@@ -13,12 +14,14 @@ from stream_magic.errors import StreamMagicError
 from stream_magic.language.binder import lost_in_arrow
 from support.compare import same
 from support.functions import (
-    CALLS,
+    AGGREGATES,
     COLUMNS,
     INTERNAL,
     LEFT_OUT,
+    MACROS,
     REFUSED,
     call_of,
+    chosen,
     functions,
     sample,
 )
@@ -29,21 +32,6 @@ _BY_ORDER = frozenset(
      "array_agg", "first", "group_concat", "last", "list", "listagg", "max_by", "min_by", "mode", "string_agg", "approx_top_k"}
 )  # fmt: skip
 _BY_VALUE = frozenset({"approx_quantile", "lttb"})  # they go through their values in order
-_AGGREGATES = {
-    "lttb": "lttb(d, d, 2)",
-    "approx_quantile": "approx_quantile(i, 0.5)",
-    "histogram_exact": "histogram_exact(i, [1, 2])",
-    "variant_group_object": "variant_group_object(id::VARCHAR, i::VARIANT)",
-}
-_MACROS = (
-    "geomean(i)",
-    "geometric_mean(d)",
-    "weighted_avg(i, d)",
-    "wavg(d, i)",
-    "json_group_array(i)",
-    "json_group_object(id, vc)",
-    "json_group_structure(i)",
-)
 _UNTRAVELLED = ("VARIANT", "GEOMETRY", "BIGNUM", "TYPE")
 _SEVERAL = ("generate_subscripts", "regexp_split_to_table", "unnest")  # they make rows
 _AT_ONCE = 40
@@ -57,23 +45,6 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         made.execute("SET threads = 1")
         sample(made, "sample")
         yield made
-
-
-def chosen(con: duckdb.DuckDBPyConnection, *kinds: str) -> dict[str, str]:
-    """A call of each function that is to be run."""
-    found: dict[str, str] = {}
-    for f in functions(con, *kinds):
-        if (
-            f.name.startswith(INTERNAL)
-            or f.name in LEFT_OUT
-            or f.name in REFUSED
-            or f.name in found
-        ):
-            continue
-        call = CALLS.get(f.name) or call_of(con, f)
-        if call is not None:
-            found[f.name] = call
-    return found
 
 
 def travelling(con: duckdb.DuckDBPyConnection, call: str) -> str:
@@ -190,7 +161,7 @@ def test_aggregates(con: duckdb.DuckDBPyConnection, run: Run, form: str) -> None
 
 
 def test_macros_of_aggregates(run: Run) -> None:
-    calls = dict(zip(_MACROS, _MACROS, strict=True))
+    calls = dict(zip(MACROS, MACROS, strict=True))
     for group in (
         "SELECT {} FROM sample WHERE id < 3",
         "SELECT bo, {} FROM sample WHERE id < 3 GROUP BY bo",
@@ -220,7 +191,7 @@ def test_every_function_is_run_or_listed(con: duckdb.DuckDBPyConnection) -> None
     run = {
         *chosen(con, "scalar", "macro"),
         *_aggregates(con, "{}"),
-        *(m.partition("(")[0] for m in _MACROS),
+        *(m.partition("(")[0] for m in MACROS),
     }
     run |= {f.name for f in functions(con, "window")}
     assert there - run - set(LEFT_OUT) - set(REFUSED) == set()
@@ -230,6 +201,10 @@ def test_every_function_is_run_or_listed(con: duckdb.DuckDBPyConnection) -> None
 def test_the_reference_names_what_is_not_run() -> None:
     page = (reference.FOLDER / "functions.md").read_text(encoding="utf-8")
     assert {n for n in (*LEFT_OUT, *REFUSED) if f"`{n}`" not in page} == set()
+
+
+def test_the_reference_shows_a_call_of_each(con: duckdb.DuckDBPyConnection) -> None:
+    assert calls.PAGE.read_text(encoding="utf-8") == calls.page(con), "run `make docs`"
 
 
 def test_what_is_refused_is_refused(run: Run) -> None:
@@ -250,7 +225,7 @@ def test_what_to_write_instead_is_taken(run: Run) -> None:
 
 
 def _grouped() -> tuple[str, ...]:
-    return tuple(f"{m.partition('(')[0]}(" for m in _MACROS)
+    return tuple(f"{m.partition('(')[0]}(" for m in MACROS)
 
 
 def _aggregates(con: duckdb.DuckDBPyConnection, form: str) -> dict[str, str]:
@@ -259,7 +234,7 @@ def _aggregates(con: duckdb.DuckDBPyConnection, form: str) -> dict[str, str]:
     for f in functions(con, "aggregate"):
         if f.name in found or f.name in LEFT_OUT or f.name in REFUSED:
             continue
-        plain = _AGGREGATES.get(f.name) or call_of(con, f)
+        plain = AGGREGATES.get(f.name) or call_of(con, f)
         call = plain and _formed(f.name, plain, form)
         if call and _runs(con, call):
             found[f.name] = call

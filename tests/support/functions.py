@@ -68,6 +68,21 @@ CALLS = {
 _CLOCK = "tells the time, which is fixed for each epoch"
 _SESSION = "tells of the connection, not of a row"
 _VOLATILE = "answers differently each time"
+AGGREGATES = {  # calls of aggregates that are not to be guessed
+    "lttb": "lttb(d, d, 2)",
+    "approx_quantile": "approx_quantile(i, 0.5)",
+    "histogram_exact": "histogram_exact(i, [1, 2])",
+    "variant_group_object": "variant_group_object(id::VARCHAR, i::VARIANT)",
+}
+MACROS = (  # calls of macros that aggregate
+    "geomean(i)",
+    "geometric_mean(d)",
+    "weighted_avg(i, d)",
+    "wavg(d, i)",
+    "json_group_array(i)",
+    "json_group_object(id, vc)",
+    "json_group_structure(i)",
+)
 # Functions without a comparison, and why.
 LEFT_OUT = {
     **dict.fromkeys(("current_date", "current_localtime", "current_localtimestamp", "get_current_time", "get_current_timestamp", "now", "today",
@@ -119,6 +134,23 @@ def sample(con: duckdb.DuckDBPyConnection, name: str) -> None:
         values = ", ".join(v[row + 1] for v in COLUMNS.values())
         con.execute(f"INSERT INTO {name} VALUES ({row}, {values})")
     con.execute(f"INSERT INTO {name} (id) VALUES (3)")
+
+
+def chosen(con: duckdb.DuckDBPyConnection, *kinds: str) -> dict[str, str]:
+    """A call of each function that is to be run."""
+    found: dict[str, str] = {}
+    for f in functions(con, *kinds):
+        if (
+            f.name.startswith(INTERNAL)
+            or f.name in LEFT_OUT
+            or f.name in REFUSED
+            or f.name in found
+        ):
+            continue
+        call = CALLS.get(f.name) or call_of(con, f)
+        if call is not None:
+            found[f.name] = call
+    return found
 
 
 def call_of(
