@@ -24,6 +24,10 @@ from stream_magic.language.python import declare, remove
 
 INPUT = "_in"  # the name under which an operator reads its input
 
+_WINDOW_WORD = re.compile(
+    r"(tumble|hop|session|cumulate)(_start|_end|_rowtime|_proctime)?", re.IGNORECASE
+)
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -263,6 +267,8 @@ class Binder:
             return _unknown_column(name, candidates, place, tables)
         if info.get("error_subtype") == "MISSING_ENTRY" and "Function" in str(info.get("type", "")):
             hint = f"did you mean '{candidates[0]}'?" if candidates else None
+            if (window := _WINDOW_WORD.fullmatch(name)) is not None:
+                hint = f"windows stand in FROM: FROM {window[1].upper()}(stream, ts, ...) GROUP BY window_start, window_end"
             return LanguageError("SM2005", f"there is no function '{name}'", hint=hint, span=place)
         if info.get("error_subtype") == "NO_MATCHING_FUNCTION":
             return _no_such_call(info, place)

@@ -119,7 +119,9 @@ class _Reader:
         if wanted[-1] == "shift?" and rest:
             shift = self._interval(rest[0], "shift")
             self._check_shift(sizes[-1], shift, rest.pop(0))
-        keys = tuple(self._key(a) for a in rest)
+        keys = tuple(
+            self._key(k) for a in rest for k in (a.expressions if isinstance(a, exp.Tuple) else [a])
+        )
         self._check_sizes(sizes, args)
         shown = self._shown(names, types, time)
         relation = self._reads if isinstance(self._reads, Relation) else None
