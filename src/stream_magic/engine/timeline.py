@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from stream_magic.core.arrivals import Numbers
-from stream_magic.core.change import BEFORE_TIME
+from stream_magic.core.change import BEFORE_TIME, END_OF_TIME
 
 KEPT_STEPS = 100_000  # as many as a stream keeps rows
 
@@ -53,6 +53,16 @@ class Steps:
         at, us = self._rises
         reached = np.concatenate((np.array([self.start_us], np.int64), us))
         return reached[np.searchsorted(at, numbers, side="right")]
+
+    def behind(self, late_us: int) -> Steps:
+        """The same, so much later; the beginning and the end of time stay what they are."""
+        at, us = self._given
+
+        def later(marks: Numbers) -> Numbers:
+            is_plain = (marks != BEFORE_TIME) & (marks != END_OF_TIME)
+            return np.where(is_plain, marks - np.where(is_plain, late_us, 0), marks)
+
+        return Steps(int(later(np.array([self.start_us], np.int64))[0]), at, later(us))
 
     @cached_property
     def _rises(self) -> tuple[Numbers, Numbers]:
@@ -98,6 +108,15 @@ class Timeline:
         for part in self.parts[1:]:
             lowest = np.minimum(lowest, part.before(numbers))
         return lowest
+
+    def reached(self, us: Numbers) -> Numbers:
+        """The number of the row with which the watermark came to each of these. It has moved, and is not below them."""
+        steps = self.steps()
+        return steps.at[np.searchsorted(steps.us, us)] - 1
+
+    def behind(self, us: int) -> Timeline:
+        """The same, so much later."""
+        return self if us == 0 else Timeline(tuple(p.behind(us) for p in self.parts))
 
     def since_the_beginning(self) -> Timeline:
         """The same for who knew nothing before this epoch."""

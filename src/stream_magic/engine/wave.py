@@ -145,7 +145,8 @@ class Wave:
         delta = schema.empty_table()
         if is_first or turn.has_moved or any(f.delta.num_rows for f in flows):
             delta = self._computed(step, flows, turn)
-        flow = Flow(delta, turn.timeline if LATE_BY in schema.names else None)
+        timeline = turn.timeline if LATE_BY in schema.names else None
+        flow = Flow(delta, timeline and timeline.behind(step.operator.lag_us))
         rows_in = sum(f.delta.num_rows for f in flows)
         counters = Counters(rows_in, delta.num_rows, len(errors.rows), perf_counter() - start_s)
         return _Done(flow, errors.rows, counters)
@@ -181,7 +182,8 @@ def _timeline(step: Step, of: Callable[[str, pa.Schema], Timeline | None]) -> Ti
     """That of a step's rows, from those of the relations that it reads."""
     if LATE_BY not in step.operator.schema.names:
         return None
-    return Timeline.lowest(
+    lowest = Timeline.lowest(
         _timeline(i.place, of) if isinstance(i.place, Step) else of(i.place, i.schema)
         for i in step.inputs
     )
+    return lowest and lowest.behind(step.operator.lag_us)

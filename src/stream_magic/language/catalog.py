@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
@@ -43,6 +43,7 @@ class Relation:
         inputs: names of the relations that it reads.
         is_bounded: it comes to an end.
         has_order: the rows' numbers of arrival do not depend on where epochs are cut.
+        windows: columns that say which window a row is of, and the column with its end, which the watermark closes.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Relation:
     inputs: tuple[str, ...] = ()
     is_bounded: bool = False
     has_order: bool = True
+    windows: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -13,7 +13,17 @@ from stream_magic.planner.assign import WindowAssigner
 from stream_magic.planner.block import Block
 from stream_magic.planner.context import Context, Cte, Ctes, Result
 from stream_magic.planner.joins import filtered
-from stream_magic.planner.logical import SEVERAL, Given, Map, Op, Scan, conjuncts, extended, renamed
+from stream_magic.planner.logical import (
+    SEVERAL,
+    Given,
+    Map,
+    Op,
+    Scan,
+    conjuncts,
+    extended,
+    move_ends,
+    renamed,
+)
 from stream_magic.planner.over import top
 from stream_magic.planner.scope import Item, Scope, Scoping, resolve_all
 from stream_magic.planner.select_list import position
@@ -27,7 +37,7 @@ class Blocks:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.windows = WindowAssigner(ctx)
-        self._ctes: dict[int, Result] = {}
+        self._ctes: dict[tuple[int, Emit], Result] = {}
 
     def query(
         self, query: exp.Expr, ctes: Ctes, parent: Scoping | None = None, *, emit: Emit = "changes"
@@ -44,27 +54,26 @@ class Blocks:
             op = self.values(query)
             return Result(op, list(op.columns))
         if isinstance(query, exp.SetOperation):
-            return self._ordered_set(query, combine(self, query, ctes, parent))
+            return self._ordered_set(query, combine(self, query, ctes, parent, emit=emit))
         if isinstance(query, exp.Subquery):
-            return self._ordered_set(query, self.query(query.this, ctes, parent))
+            return self._ordered_set(query, self.query(query.this, ctes, parent, emit=emit))
         if not isinstance(query, exp.Select):
             word = "pivots" if isinstance(query, exp.Pivot) else type(query).__name__
             raise self.ctx.unsupported(word, query, "write one CREATE STREAM for each SELECT")
         return Block(self, query, ctes, parent, emit).plan()
 
-    def cte(self, name: str, ctes: Ctes) -> Result:
+    def cte(self, name: str, ctes: Ctes, emit: Emit) -> Result:
         """A CTE: planned once, read under new names by each reader."""
         cte = ctes[name]
-        if id(cte) not in self._ctes:
-            result = self.query(cte.query, cte.around)
+        at = (id(cte), emit)
+        if at not in self._ctes:
+            result = self.query(cte.query, cte.around, emit=emit)
             for column, label in zip(result.columns, cte.columns, strict=False):
                 column.label = label
-            self._ctes[id(cte)] = result
-        known = self._ctes[id(cte)]
+            self._ctes[at] = result
+        known = self._ctes[at]
         columns = [self.ctx.names.like(c) for c in known.columns]
-        ends = {c.name: n.name for c, n in zip(known.columns, columns, strict=True)}
-        for c in columns:
-            c.window = c.window if c.window == SEVERAL else ends.get(c.window, "")
+        move_ends(columns, {c.name: n.name for c, n in zip(known.columns, columns, strict=True)})
         items = [(n, c.ref) for n, c in zip(columns, known.columns, strict=True)]
         return Result(Map.over(known.op, items), columns)
 
@@ -74,6 +83,9 @@ class Blocks:
             self.ctx.names.new(n, t, is_time=n.lower() == time)
             for n, t in zip(relation.schema.names, relation.types, strict=True)
         ]
+        by_name = {c.label: c.name for c in columns} | {SEVERAL: SEVERAL}
+        for c in columns:
+            c.window = by_name.get(relation.windows.get(c.label, ""), "")
         return Scan(
             columns, relation.is_changelog, relation.time_column is not None, relation.lateness_us,
             relation.has_order and not relation.is_changelog, relation=relation,

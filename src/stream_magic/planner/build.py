@@ -7,7 +7,7 @@ came out to the nodes that the engine runs (`lower.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 from sqlglot import exp
@@ -27,6 +27,7 @@ from stream_magic.planner.context import Context, Result
 from stream_magic.planner.folds import with_folds
 from stream_magic.planner.identity import is_apart
 from stream_magic.planner.logical import (
+    SEVERAL,
     Called,
     Group,
     Map,
@@ -35,6 +36,7 @@ from stream_magic.planner.logical import (
     Product,
     Remembered,
     Scan,
+    Stack,
     walk,
 )
 from stream_magic.planner.lower import Lowering
@@ -113,8 +115,16 @@ def _plan(ctx: Context, result: Result, root: Compute, bound: Columns) -> Plan:
         inputs=tuple(r.name for r in relations if r.kind != "cache"),
         caches=tuple(dict.fromkeys(r.name for r in relations if r.kind == "cache")),
         can_share=is_apart(_words(ctx)) and not any(ctx.volatile.find(ctx.query.ast)), warnings=tuple(dict.fromkeys([*ctx.warnings, *warnings(root)])), detail=", ".join(dict.fromkeys(ctx.details)) or "select",
-        mode=_mode(is_changelog, result.keys),
+        mode=_mode(is_changelog, result.keys), windows=_windows(result, bound.names) if has_watermark else {},
     )  # fmt: skip
+
+
+def _windows(result: Result, names: Sequence[str]) -> dict[str, str]:
+    """Which of the result's columns say a window, and the column with its end."""
+    shown = {c.name: n for n, c in zip(names, result.columns, strict=True)}
+    ends = {**shown, SEVERAL: SEVERAL}
+    pairs = ((n, c.window) for n, c in zip(names, result.columns, strict=True))
+    return {n: ends[window] for n, window in pairs if window in ends}
 
 
 def _words(ctx: Context) -> Iterator[str]:
@@ -159,13 +169,10 @@ def _refuse_streamless(ctx: Context) -> None:
 def _check_emit(ctx: Context, op: Op) -> None:
     if ctx.query.emit != "close":
         return
-    at = op
-    while isinstance(at, Map | Called | Remembered):
-        at = at.input
-    if isinstance(at, Group) and at.emit == "close":
-        return
-    if isinstance(at, Parted) and at.closing is not None:
-        refuse_drawn(ctx, op)
+    at = _below_rows(op)
+    if _is_told_once(at):
+        if isinstance(at, Parted):
+            refuse_drawn(ctx, op)
         return
     hint = "GROUP BY window_end over TUMBLE(s, ts, size), where ts is the column of s's WATERMARK"
     if isinstance(at, Scan) and not at.is_changelog:
@@ -173,6 +180,27 @@ def _check_emit(ctx: Context, op: Op) -> None:
     raise PlanError(
         "SM3030", "EMIT ON WINDOW CLOSE needs windows that close", hint=hint, span=ctx.query.emit_span or ctx.query.span
     )  # fmt: skip
+
+
+def _below_rows(op: Op) -> Op:
+    while isinstance(op, Map | Called | Remembered):
+        op = op.input
+    return op
+
+
+def _is_told_once(op: Op) -> bool:
+    """Its rows wait for the watermark, or those that they are made of do."""
+    at = _below_rows(op)
+    match at:
+        case Group():
+            return at.emit == "close"
+        case Parted():
+            return at.closing is not None
+        case Product():
+            return not at.is_changelog and any(_is_told_once(leg.op) for leg in at.legs)
+        case Stack():
+            return all(_is_told_once(part) for part in at.parts)
+    return False
 
 
 def _check_types(ctx: Context, root: Compute, bound: Columns) -> None:

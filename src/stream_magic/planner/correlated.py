@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from stream_magic.language.statements import Emit
 from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.logical import Column, Given, Group, Op, extended, used
 from stream_magic.planner.scope import OUTER, Correlated, Frame, Scope, Scoping
@@ -25,7 +26,7 @@ Links = list[tuple[Column, exp.Expr]]
 
 def plan_inside(
     blocks: Blocks, op: Op, query: exp.Expr, ctes: Ctes, scope: Scoping, *,
-    takes_conditions: bool = True, takes_defaults: bool = True,
+    takes_conditions: bool = True, takes_defaults: bool = True, emit: Emit = "changes",
 ) -> Result:  # fmt: skip
     """A query inside of another.
 
@@ -37,9 +38,10 @@ def plan_inside(
         scope: names of the rows around.
         takes_conditions: it may be joined by other conditions than its links.
         takes_defaults: where there is nothing to join, its one row over no rows is taken.
+        emit: of the query around, if this one stands in its FROM.
     """
     try:
-        result = blocks.query(query, ctes, scope)
+        result = blocks.query(query, ctes, scope, emit=emit)
         has_default = result.is_single and bool(result.links)
         if (takes_conditions or not result.residual) and (takes_defaults or not has_default):
             return result

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from stream_magic.planner.context import Context, Result
-from stream_magic.planner.logical import SEVERAL, Column, Group, Map, Op, renamed
+from stream_magic.planner.logical import Column, Group, Map, Op, move_ends, renamed
 from stream_magic.planner.order import arrival
 from stream_magic.planner.over import first_of_each, top
 
@@ -96,7 +96,8 @@ class Ending:
         items = list(zip(self._columns, outputs, strict=True))
         moved = {e.name: c for c, e in items if isinstance(e, exp.Column)}
         carried = {c.name: ctx.names.like(c) for c in self._carried(known, moved)}
-        _move_ends([*self._columns, *carried.values()], {**carried, **moved})
+        ends = {old: c.name for old, c in {**carried, **moved}.items()}
+        move_ends([*self._columns, *carried.values()], ends)
         items += [(c, known[n].ref) for n, c in carried.items()]
         for e in (*expressions.order, *expressions.on):
             if e not in outputs:
@@ -154,10 +155,3 @@ def resorted(order: exp.Ordered, key: exp.Expr) -> exp.Ordered:
     copied = order.copy()
     copied.set("this", key.copy())
     return copied
-
-
-def _move_ends(columns: list[Column], moved: Mapping[str, Column]) -> None:
-    """A window's start and end know their end under its new name, if it came along."""
-    for c in columns:
-        if c.window != SEVERAL:
-            c.window = moved[c.window].name if c.window in moved else ""

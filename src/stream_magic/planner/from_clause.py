@@ -161,7 +161,7 @@ class FromClause:
             return op, self._named(inner, shown, inner.alias or call.name)
         name = table_name(inner)
         if name.lower() in self._ctes:
-            result = self._blocks.cte(name.lower(), self._ctes)
+            result = self._blocks.cte(name.lower(), self._ctes, self._emit)
             return result.op, self._named(inner, result.columns, inner.alias or name)
         relation = self._ctx.catalog.find(name, self._ctx.span(inner))
         op = self._blocks.scan(relation)
@@ -173,8 +173,8 @@ class FromClause:
     def _lateral(self, query: exp.Expr) -> Result:
         """A subquery, which may read what stands before it."""
         if self._op is None:
-            return self._blocks.query(query, self._ctes, self.scope)
-        return plan_inside(self._blocks, self._op, query, self._ctes, self.scope)
+            return self._blocks.query(query, self._ctes, self.scope, emit=self._emit)
+        return plan_inside(self._blocks, self._op, query, self._ctes, self.scope, emit=self._emit)
 
     def _check_item(self, table: exp.Table) -> None:
         for clause, value in table.args.items():
@@ -481,7 +481,7 @@ class FromClause:
                 )
             op: Op = self._blocks.scan(call.relation)
         else:
-            op = self._blocks.cte(call.name.lower(), self._ctes).op
+            op = self._blocks.cte(call.name.lower(), self._ctes, self._emit).op
         ctx.details.append(call.detail)
         closes = self._emit == "close" and not self._select.args.get("joins")
         return self._blocks.windows.apply(call, op, node, closes=closes)

@@ -213,9 +213,10 @@ class Grouper:
             *zip(links, links_before, strict=True),
         ]
         is_closing = self._emit == "close" and end is not None
+        is_told = _follow_end(pairs, end if is_closing else None)
         group = Group(
-            [*(c for c, _ in pairs), *(c.column for c in calls)], not is_closing, has_order=False,
-            lateness_us=before.lateness_us,
+            [*(c for c, _ in pairs), *(c.column for c in calls)], not is_closing, is_told, has_order=False,
+            lateness_us=0 if is_closing else before.lateness_us,
             input=before, keys=pairs, calls=calls, emit="close" if is_closing else "changes", end=end,
         )  # fmt: skip
         return group, keys, links
@@ -261,7 +262,9 @@ class Grouper:
         ctx = self._ctx
         asked = (g for e in self._expressions for g in e.find_all(exp.Grouping, exp.GroupingId))
         wanted = {g.sql("duckdb"): g for g in asked}
-        keys = {k: ctx.names.like(c) for k, c in before_keys.items()}
+        keys = {
+            k: replace(ctx.names.like(c), is_time=False, window="") for k, c in before_keys.items()
+        }
         links = [ctx.names.like(c) for c in self._links]
         marks = {text: ctx.names.new(text, "BIGINT") for text in wanted}
         given = [*keys.values(), *links, *(c.column for c in calls), *marks.values()]
@@ -321,6 +324,16 @@ class Grouper:
 
     def _label(self, column: exp.Column) -> str:
         return next((c.label for c in self._op.columns if c.name == column.name), column.name)
+
+
+def _follow_end(pairs: Sequence[tuple[Column, Column]], end: Column | None) -> bool:
+    """The end of the windows that have closed is the time that the watermark follows, if it is among the keys."""
+    ends = [new for new, old in pairs if end is not None and old.name == end.name]
+    for new, old in pairs:
+        new.is_time = new in ends[:1]
+        if new.window != SEVERAL or not ends:
+            new.window = ends[0].name if ends and end is not None and old.window == end.name else ""
+    return bool(ends)
 
 
 def _only(call: exp.Expr, there: Column) -> exp.Expr:

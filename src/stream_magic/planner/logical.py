@@ -362,6 +362,12 @@ class Parted(Op):
         )  # fmt: skip
 
 
+def move_ends(columns: Iterable[Column], names: Mapping[str, str]) -> None:
+    """A window's start and end know their end under its new name, if it came along."""
+    for c in columns:
+        c.window = c.window if c.window == SEVERAL else names.get(c.window, "")
+
+
 def inputs_of(op: Op) -> list[Op]:
     match op:
         case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock():

@@ -386,7 +386,8 @@ class Lowering:
         by = f" GROUP BY {', '.join(keys)}" if keys else ""
         grouped = binder.columns(f"SELECT {items} FROM {given}{by}", table)
         refuse_types([c.shown for c in calls], grouped.types[len(shown) :], self._ctx.query.span)
-        hidden = [SEQ_FIELD, *([WEIGHT_FIELD] if op.emit == "changes" else [])]
+        hidden = [SEQ_FIELD, *([LATE_FIELD] if op.has_watermark else [])]
+        hidden += [WEIGHT_FIELD] if op.emit == "changes" else []
         return Aggregate(
             input=before, keys=tuple(keys), calls=calls, schema=pa.schema([*grouped.schema, *hidden]), types=grouped.types,
             input_sql=source, input_columns=tuple(names), emit=op.emit, is_windowed=op.end is not None or bounds is not None,

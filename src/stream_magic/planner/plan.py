@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ class Plan:
         time_column: the result's column with the input's watermark, or None.
         lateness_us: allowed lateness that travels with the watermark.
         has_order: the rows' numbers of arrival do not depend on where epochs are cut.
+        windows: see `Relation`.
         key: columns that identify a row of a grouped result.
         inputs: names of the relations that it reads, `errors.x` among them; () of a constant query.
         caches: names of the caches that it looks up.
@@ -43,4 +45,5 @@ class Plan:
     can_share: bool = True
     warnings: tuple[str, ...] = ()
     detail: str = ""
+    windows: Mapping[str, str] = field(default_factory=dict)
     mode: FeedMode = "append"

@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from stream_magic.language.binder import typed_columns
+from stream_magic.language.statements import Emit
 from stream_magic.planner.context import Context, Ctes, Result
 from stream_magic.planner.correlated import Links
-from stream_magic.planner.logical import Column, Group, Map, Names, Op, Parted, Scan, Stack, walk
+from stream_magic.planner.logical import (
+    SEVERAL,
+    Column,
+    Group,
+    Map,
+    Names,
+    Op,
+    Parted,
+    Scan,
+    Stack,
+    move_ends,
+    walk,
+)
 from stream_magic.planner.scope import Correlated, Scoping
 
 if TYPE_CHECKING:
@@ -17,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def combine(
-    blocks: Blocks, node: exp.SetOperation, ctes: Ctes, parent: Scoping | None = None
-) -> Result:
+    blocks: Blocks, node: exp.SetOperation, ctes: Ctes, parent: Scoping | None = None, *, emit: Emit = "changes",
+) -> Result:  # fmt: skip
     """The result of a set operation, without its ORDER BY and LIMIT."""
     ctx = blocks.ctx
-    sides = [blocks.query(side, ctes, parent) for side in (node.this, node.expression)]
+    sides = [blocks.query(side, ctes, parent, emit=emit) for side in (node.this, node.expression)]
     if any(not s.is_framed and s.condition is not None for s in sides):
         raise Correlated
     is_by_name = bool(node.args.get("by_name"))
@@ -57,6 +70,7 @@ def _union(
 ) -> Result:
     for column, *own in zip(columns, *(p.columns for p in parts), strict=False):
         column.is_time = all(c.is_time for c in own)
+    _follow_ends(columns, parts)
     op: Op = Stack(
         [*columns, *(c for c, _ in links)], any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
         max(p.lateness_us for p in parts), _has_order(ctx, parts), parts=parts,
@@ -79,8 +93,21 @@ def _aligned(names: Names, result: Result, columns: list[Column], *, is_by_name:
         else:
             value = exp.null() if own is None else own.ref
             items.append((names.new(c.label, c.type), exp.cast(value, c.type, dialect="duckdb")))
+    move_ends(
+        (c for c, _ in items), {e.name: c.name for c, e in items if isinstance(e, exp.Column)}
+    )
     items += [(names.like(c), c.ref) for c, _ in result.links]
     return Map.over(result.op, items)
+
+
+def _follow_ends(columns: list[Column], parts: list[Op]) -> None:
+    """A column says a window if it does so in all parts, and its end is the same column in all of them."""
+    for at, column in enumerate(columns):
+        found = set()
+        for part in parts:
+            ends = {c.name: new.name for c, new in zip(part.columns, columns, strict=False)}
+            found.add({**ends, SEVERAL: SEVERAL}.get(part.columns[at].window, ""))
+        column.window = found.pop() if len(found) == 1 else ""
 
 
 def _has_order(ctx: Context, parts: list[Op]) -> bool:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from stream_magic.core.change import WEIGHT
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until, without_late
-from stream_magic.engine.operators.output import numbered
+from stream_magic.engine.operators.output import at_close, numbered
 from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
@@ -156,11 +156,12 @@ class WindowOperator(Operator):
         database.execute(f"CREATE TABLE {self._state} AS {select} LIMIT 0")
         database.execute(f"PREPARE p{t.number} AS INSERT INTO {self._state} {select}")
         results = ", ".join(
-            [*t.shown, *(f"finalize(combine_aggr({s})) AS {c.name}" for c, s in states)]
+            [*t.shown, *(f"finalize(combine_aggr({s})) AS {c.name}" for c, s in states), WINDOW_END]
         )
         self._close_sql = f"SELECT {results} FROM {self._state} WHERE {WINDOW_END} <= {{until}} {t.group_by} ORDER BY {WINDOW_END}"
         self._has_closed = False
         self.schema = plan.schema
+        self.lag_us = plan.lateness_us
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         t = self._t
@@ -175,7 +176,7 @@ class WindowOperator(Operator):
         if out.num_rows:
             self._has_closed = True
             t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
-        return numbered(out, turn.last_seq, self.schema)
+        return at_close(out, turn, self._plan.lateness_us, self.schema)
 
     def state_size(self) -> StateSize:
         return self._t.database.size(self._state)

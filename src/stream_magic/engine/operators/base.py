@@ -66,6 +66,9 @@ class Operator(ABC):
     schema: pa.Schema
     """Of the output: the engine's columns included."""
 
+    lag_us: int = 0
+    """How far the watermark of its rows is behind that of its inputs."""
+
     is_stateless: ClassVar[bool] = False
     """What it gives depends on nothing but the rows that it is given."""
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until
-from stream_magic.engine.operators.output import numbered
+from stream_magic.engine.operators.output import at_close
 from stream_magic.engine.operators.partials import HASH, Partials
 from stream_magic.engine.state import ArrowInput, Database, Select, StateSize
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
@@ -39,6 +39,7 @@ class ClosingOperator(Operator):
         self._cursor.register(_WAITING, self._waiting)
         self._closed = Select(self._cursor, self._sql())
         self.schema = plan.schema
+        self.lag_us = plan.lateness_us
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         parts = self._parts
@@ -81,7 +82,7 @@ class ClosingOperator(Operator):
         out = self._closed.run()
         self._has_closed = True
         self._waiting.table = rows.slice(0, 0)
-        return numbered(out, turn.last_seq, self.schema)
+        return at_close(out, turn, self._plan.lateness_us, self.schema)
 
     def _keep(self, groups: pa.Table) -> None:
         if groups.num_rows:
@@ -98,6 +99,6 @@ class ClosingOperator(Operator):
         kinds = self._plan.types[len(shown) :]
         typed = [f"CAST({i} AS {t}) AS {c.name}" for i, t, c in zip(items, kinds, self._plan.calls, strict=True)]  # fmt: skip
         return (
-            f"SELECT {', '.join([*shown, *typed])} FROM {_WAITING} "
+            f"SELECT {', '.join([*shown, *typed, WINDOW_END])} FROM {_WAITING} "
             f"GROUP BY {', '.join(self._plan.keys)} ORDER BY {WINDOW_END}"
         )

@@ -5,13 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from stream_magic.core.change import SEQ_FIELD, WEIGHT, WEIGHT_FIELD
+from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT, WEIGHT_FIELD
+from stream_magic.engine.operators.base import Turn
+from stream_magic.planner.nodes import WINDOW_END
 
 
 def numbered(rows: pa.Table, seq: int, schema: pa.Schema) -> pa.Table:
     """Rows made from several arrive with the last of them; the schema's engine columns in its order."""
     numbers = pa.chunked_array([pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows)])
     return one_by_one(rows.append_column(SEQ_FIELD, numbers).select(schema.names).cast(schema))
+
+
+def at_close(rows: pa.Table, turn: Turn, lateness_us: int, schema: pa.Schema) -> pa.Table:
+    """Results of windows that have closed (`_sm_wend`): each came with the row that closed it, and is never late."""
+    if not rows.num_rows or turn.timeline is None:
+        return schema.empty_table()
+    ends = rows.column(WINDOW_END).to_numpy()
+    rows = rows.append_column(SEQ_FIELD, pa.array(turn.timeline.reached(ends + lateness_us)))
+    rows = rows.append_column(LATE_FIELD, pa.nulls(rows.num_rows, LATE_FIELD.type))
+    return rows.select(schema.names).cast(schema)
 
 
 def one_by_one(rows: pa.Table) -> pa.Table:

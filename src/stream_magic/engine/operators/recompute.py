@@ -15,7 +15,7 @@ from stream_magic.core.change import LATE_BY, SEQ, SEQ_FIELD, is_hidden
 from stream_magic.engine.operators.bag import Bag
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until, without_late
-from stream_magic.engine.operators.output import numbered
+from stream_magic.engine.operators.output import at_close, numbered
 from stream_magic.engine.operators.results import Results
 from stream_magic.engine.state import Database, StateSize
 from stream_magic.planner.nodes import WINDOW_END, Aggregate, Read
@@ -32,6 +32,8 @@ class RecomputeOperator(Operator):
         self._has_lateness = plan.is_windowed and LATE_BY in input_schema.names
         self._results = _results(plan, self._bag, database) if plan.emit == "changes" else None
         self._arrived = 0
+        if plan.emit == "close":
+            self.lag_us = plan.lateness_us
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         (rows,) = deltas
@@ -84,10 +86,11 @@ class RecomputeOperator(Operator):
         closed = f"{WINDOW_END} <= {until}"
         shown = ", ".join(n for n in self.schema.names if not is_hidden(n))
         groups = _select(self._plan, f"(SELECT * FROM {self._bag.rows} WHERE {closed})")
-        out = self._database.arrow(f"SELECT {shown} FROM ({groups} ORDER BY {WINDOW_END})")
+        items = f"{shown}, {WINDOW_END}" if shown else WINDOW_END
+        out = self._database.arrow(f"SELECT {items} FROM ({groups} ORDER BY {WINDOW_END})")
         if out.num_rows:
             self._bag.delete(closed)
-        return numbered(out, turn.last_seq, self.schema)
+        return at_close(out, turn, self._plan.lateness_us, self.schema)
 
     def _closed_until(self, turn: Turn) -> int | None:
         """None if no window can have closed in this epoch."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 from stream_magic.core.change import SEQ, is_hidden
 from stream_magic.engine.operators.aggregate import renamed_input
 from stream_magic.engine.operators.base import Operator, Turn
-from stream_magic.engine.operators.output import numbered
+from stream_magic.engine.operators.output import at_close, numbered
 from stream_magic.engine.operators.results import Results
 from stream_magic.engine.sessions.intake import (
     MOVED,
@@ -20,7 +20,7 @@ from stream_magic.engine.sessions.intake import (
     spans_table,
 )
 from stream_magic.engine.state import ArrowInput, Database, StateSize
-from stream_magic.planner.nodes import SESSION, SessionGroup
+from stream_magic.planner.nodes import SESSION, WINDOW_END, SessionGroup
 
 _IDS = pa.schema([("id", pa.int64())])
 
@@ -33,6 +33,8 @@ class SessionGroupOperator(Operator):
     ) -> None:
         self.schema = plan.schema
         self._plan, self._intake, self._database = plan, intake, database
+        if plan.group.emit == "close":
+            self.lag_us = plan.sessions.lateness_us
         self._number = number = database.number()
         self._inputs = {
             "new": ArrowInput(schema), "now": ArrowInput(SPANS), "moved": ArrowInput(MOVED), "ids": ArrowInput(_IDS),
@@ -59,7 +61,7 @@ class SessionGroupOperator(Operator):
             self._show(now=spans_table(told))
             if self._results is None:
                 closed = self._database.arrow(f"EXECUTE closed{self._number}")
-                out = numbered(closed, turn.last_seq, self.schema)
+                out = at_close(closed, turn, self._plan.sessions.lateness_us, self.schema)
             else:
                 self._results.delete(f"{SESSION} IN (SELECT id FROM _now{self._number})")
             self._execute("forget")
@@ -151,8 +153,9 @@ class SessionGroupOperator(Operator):
 
     def _closed_sql(self) -> str:
         keys = ", ".join(self._plan.group.keys)
-        items = ", ".join([keys, *self._calls()])
-        return f"SELECT {items} FROM {self._with_bounds()} GROUP BY {keys} ORDER BY max(_sm_last)"
+        end = f"max(_sm_last) + {self._plan.sessions.bounds.gap_us} AS {WINDOW_END}"
+        items = ", ".join([keys, *self._calls(), end])
+        return f"SELECT {items} FROM {self._with_bounds()} GROUP BY {keys} ORDER BY {WINDOW_END}"
 
     def _make_results(self) -> Results:
         group = self._plan.group
