@@ -237,7 +237,7 @@ class Handlers:
         relation = Relation(
             name=s.name.text, kind="table" if is_table else "stream", schema=plan.schema, types=plan.types,
             is_changelog=plan.is_changelog, time_column=plan.time_column, lateness_us=plan.lateness_us,
-            windows=plan.windows, key=plan.key, inputs=(*plan.inputs, *plan.caches), has_order=plan.has_order,
+            is_settled=plan.is_settled, windows=plan.windows, key=plan.key, inputs=(*plan.inputs, *plan.caches), has_order=plan.has_order,
             is_bounded=all(draft.catalog.find(i).is_bounded for i in plan.inputs),
         )  # fmt: skip
 

@@ -43,6 +43,7 @@ class Relation:
         inputs: names of the relations that it reads.
         is_bounded: it comes to an end.
         has_order: the rows' numbers of arrival do not depend on where epochs are cut.
+        is_settled: of a changelog: what the watermark has passed does not change any more.
         windows: columns that say which window a row is of, and the column with its end, which the watermark closes.
     """
 
@@ -57,6 +58,7 @@ class Relation:
     inputs: tuple[str, ...] = ()
     is_bounded: bool = False
     has_order: bool = True
+    is_settled: bool = False
     windows: Mapping[str, str] = field(default_factory=dict)
 
     @property

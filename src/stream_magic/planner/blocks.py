@@ -88,7 +88,7 @@ class Blocks:
             c.window = by_name.get(relation.windows.get(c.label, ""), "")
         return Scan(
             columns, relation.is_changelog, relation.time_column is not None, relation.lateness_us,
-            relation.has_order and not relation.is_changelog, relation=relation,
+            relation.has_order and not relation.is_changelog, relation.is_settled, relation=relation,
         )  # fmt: skip
 
     def values(self, node: exp.Values) -> Given:

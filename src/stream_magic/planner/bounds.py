@@ -6,7 +6,7 @@ window on both sides (DESIGN 3.4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -26,13 +26,13 @@ class _Time:
 
 def bound_join(ctx: Context, product: Product) -> None:
     """Says of a join of two streams with watermarks when rows are late and when they are forgotten. In place."""
-    if len(product.legs) != 2 or not all(_is_timed(leg.op) for leg in product.legs):
+    if len(product.legs) != 2 or not all(leg.op.can_close for leg in product.legs):
         return
     if str(product.joins[0].args.get("method") or ""):
         return
     conditions = [*conjuncts(product.joins[0].args["on"]), *product.where]
     left, right = product.legs
-    ends = _equal_ends(conditions, left.op, right.op)
+    ends = equal_ends(conditions, left.op, right.op)
     if ends is not None:
         for leg, end in zip(product.legs, ends, strict=True):
             leg.late_us = leg.forget_us = _plus(end, product.lateness_us)
@@ -52,10 +52,6 @@ def bound_join(ctx: Context, product: Product) -> None:
     product.bound = f"state forgotten {reach / 1e6:g} s behind the watermark"
 
 
-def _is_timed(op: Op) -> bool:
-    return op.has_watermark and not op.is_changelog
-
-
 def _set(leg: Leg, time: str, reach_us: int) -> None:
     column = leg.op.column(time)
     leg.late_us = _plus(column, 1)
@@ -67,7 +63,7 @@ def _plus(column: Column, us: int) -> exp.Expr:
     return exp.Add(this=micros, expression=exp.Literal.number(us)) if us >= 0 else exp.Sub(this=micros, expression=exp.Literal.number(-us))  # fmt: skip
 
 
-def _equal_ends(conditions: list[exp.Expr], left: Op, right: Op) -> tuple[Column, Column] | None:
+def equal_ends(conditions: Iterable[exp.Expr], left: Op, right: Op) -> tuple[Column, Column] | None:
     """Both sides' window end, if they are asked to be the same."""
     for part in conditions:
         if (

@@ -115,7 +115,7 @@ def _plan(ctx: Context, result: Result, root: Compute, bound: Columns) -> Plan:
         inputs=tuple(r.name for r in relations if r.kind != "cache"),
         caches=tuple(dict.fromkeys(r.name for r in relations if r.kind == "cache")),
         can_share=is_apart(_words(ctx)) and not any(ctx.volatile.find(ctx.query.ast)), warnings=tuple(dict.fromkeys([*ctx.warnings, *warnings(root)])), detail=", ".join(dict.fromkeys(ctx.details)) or "select",
-        mode=_mode(is_changelog, result.keys), windows=_windows(result, bound.names) if has_watermark else {},
+        mode=_mode(is_changelog, result.keys), is_settled=result.op.is_settled and time is not None, windows=_windows(result, bound.names) if has_watermark else {},
     )  # fmt: skip
 
 

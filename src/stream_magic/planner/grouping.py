@@ -213,10 +213,10 @@ class Grouper:
             *zip(links, links_before, strict=True),
         ]
         is_closing = self._emit == "close" and end is not None
-        is_told = _follow_end(pairs, end if is_closing else None)
+        is_timed = _follow_end(pairs, end)
         group = Group(
-            [*(c for c, _ in pairs), *(c.column for c in calls)], not is_closing, is_told, has_order=False,
-            lateness_us=0 if is_closing else before.lateness_us,
+            [*(c for c, _ in pairs), *(c.column for c in calls)], not is_closing, is_timed, has_order=False,
+            is_settled=is_timed, lateness_us=0 if is_timed else before.lateness_us,
             input=before, keys=pairs, calls=calls, emit="close" if is_closing else "changes", end=end,
         )  # fmt: skip
         return group, keys, links
@@ -241,7 +241,7 @@ class Grouper:
 
     def _closing_end(self, before: Op, keys: list[Column]) -> Column | None:
         """The end of the window that is among the keys, if the watermark closes it."""
-        if not before.has_watermark or before.is_changelog:
+        if not before.can_close:
             return None
         known = {c.name: c for c in before.columns}
         if any(k.window == SEVERAL for k in keys) and not any(k.window == k.name for k in keys):
@@ -327,7 +327,7 @@ class Grouper:
 
 
 def _follow_end(pairs: Sequence[tuple[Column, Column]], end: Column | None) -> bool:
-    """The end of the windows that have closed is the time that the watermark follows, if it is among the keys."""
+    """The end of windows that close is the time that the watermark follows, if it is among the keys."""
     ends = [new for new, old in pairs if end is not None and old.name == end.name]
     for new, old in pairs:
         new.is_time = new in ends[:1]

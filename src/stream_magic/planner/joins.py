@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from stream_magic.planner.bounds import equal_ends
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import (
     Column,
@@ -122,7 +123,7 @@ def join(
     columns = [*product.columns, *(right.columns if leg.is_shown else [])]
     product = Product(
         columns, changes, left.has_watermark or right.has_watermark, max(left.lateness_us, right.lateness_us),
-        has_order=False,
+        has_order=False, is_settled=kind in ("INNER", "SEMI", "ANTI") and len(legs) == 1 and _are_settled(left, right, on),
         legs=[*legs, leg], joins=[*product.joins, _join_node(kind, on)], where=product.where,
     )  # fmt: skip
     return filtered(product, drawn)
@@ -185,6 +186,11 @@ def equalities(on: Sequence[exp.Expr], right: set[str]) -> list[tuple[exp.Expr, 
         elif a and b and a <= right and not b & right:
             found.append((part.expression, part.this))
     return found
+
+
+def _are_settled(left: Op, right: Op, on: Sequence[exp.Expr]) -> bool:
+    """Rows of windows meet those of the same windows."""
+    return left.can_close and right.can_close and equal_ends(on, left, right) is not None
 
 
 def _of_delta(e: exp.Expr) -> exp.Expr:

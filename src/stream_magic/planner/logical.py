@@ -83,6 +83,7 @@ class Op:
         has_watermark: its rows carry the watermark that judges them.
         lateness_us: allowed lateness of the sources behind it.
         has_order: the rows' numbers of arrival do not depend on where epochs are cut.
+        is_settled: of a changelog: what the watermark has passed does not change any more.
     """
 
     columns: list[Column]
@@ -90,6 +91,12 @@ class Op:
     has_watermark: bool = False
     lateness_us: int = 0
     has_order: bool = True
+    is_settled: bool = False
+
+    @property
+    def can_close(self) -> bool:
+        """Windows over its rows close: no row comes, or is taken back, behind the watermark; or it is late."""
+        return self.has_watermark and (self.is_settled or not self.is_changelog)
 
     def column(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)
@@ -144,7 +151,7 @@ class Map(Op):
         if columns is None:
             columns = [*(op.columns if keeps else ()), *(c for c, _ in items)]
         return cls(
-            columns, op.is_changelog, op.has_watermark, op.lateness_us, op.has_order,
+            columns, op.is_changelog, op.has_watermark, op.lateness_us, op.has_order, op.is_settled,
             input=op, items=list(items), keeps=keeps, **more,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ class Plan:
         time_column: the result's column with the input's watermark, or None.
         lateness_us: allowed lateness that travels with the watermark.
         has_order: the rows' numbers of arrival do not depend on where epochs are cut.
-        windows: see `Relation`.
+        is_settled, windows: see `Relation`.
         key: columns that identify a row of a grouped result.
         inputs: names of the relations that it reads, `errors.x` among them; () of a constant query.
         caches: names of the caches that it looks up.
@@ -45,5 +45,6 @@ class Plan:
     can_share: bool = True
     warnings: tuple[str, ...] = ()
     detail: str = ""
+    is_settled: bool = False
     windows: Mapping[str, str] = field(default_factory=dict)
     mode: FeedMode = "append"

@@ -69,6 +69,7 @@ class MergeOperator(Operator):
         self._changes = database.select(self._changes_sql())
         self._has_forgotten = False
         self.schema = plan.schema
+        self.lag_us = plan.lateness_us
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         (rows,) = deltas

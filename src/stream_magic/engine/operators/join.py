@@ -98,12 +98,10 @@ class JoinOperator(Operator):
         if not rows.num_rows:
             return self.schema.empty_table()
         if self._has_watermark:
-            judged = (
-                np.full(rows.num_rows, BEFORE_TIME)
-                if turn.timeline is None
-                else turn.timeline.before(rows.column(SEQ).to_numpy())
-            )
-            rows = rows.append_column(LATE_FIELD, pa.array(judged))
+            judged = pa.nulls(rows.num_rows, LATE_FIELD.type)  # nothing that is taken back is late
+            if turn.timeline is not None and not self._is_changelog:
+                judged = pa.array(turn.timeline.before(rows.column(SEQ).to_numpy()))
+            rows = rows.append_column(LATE_FIELD, judged)
         rows = one_by_one(rows)
         return rows.select(self.schema.names).cast(self.schema)
 

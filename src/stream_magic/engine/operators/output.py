@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT, WEIGHT_FIELD
+from stream_magic.core.change import LATE_BY, LATE_FIELD, SEQ_FIELD, WEIGHT, WEIGHT_FIELD
 from stream_magic.engine.operators.base import Turn
 from stream_magic.planner.nodes import WINDOW_END
 
@@ -13,7 +13,10 @@ from stream_magic.planner.nodes import WINDOW_END
 def numbered(rows: pa.Table, seq: int, schema: pa.Schema) -> pa.Table:
     """Rows made from several arrive with the last of them; the schema's engine columns in its order."""
     numbers = pa.chunked_array([pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows)])
-    return one_by_one(rows.append_column(SEQ_FIELD, numbers).select(schema.names).cast(schema))
+    rows = rows.append_column(SEQ_FIELD, numbers)
+    if LATE_BY in schema.names:  # what closes is never late
+        rows = rows.append_column(LATE_FIELD, pa.nulls(rows.num_rows, LATE_FIELD.type))
+    return one_by_one(rows.select(schema.names).cast(schema))
 
 
 def at_close(rows: pa.Table, turn: Turn, lateness_us: int, schema: pa.Schema) -> pa.Table:

@@ -32,8 +32,7 @@ class RecomputeOperator(Operator):
         self._has_lateness = plan.is_windowed and LATE_BY in input_schema.names
         self._results = _results(plan, self._bag, database) if plan.emit == "changes" else None
         self._arrived = 0
-        if plan.emit == "close":
-            self.lag_us = plan.lateness_us
+        self.lag_us = plan.lateness_us
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         (rows,) = deltas

@@ -39,6 +39,7 @@ class RunningOperator(Operator):
         self._until: int | None = None
         self._has_forgotten = False
         self.schema = plan.schema
+        self.lag_us = plan.lateness_us
 
     @staticmethod
     def suits(plan: Aggregate) -> bool:
@@ -128,7 +129,11 @@ class RunningOperator(Operator):
             SEQ: np.full(len(rows), turn.last_seq, np.int64),
             WEIGHT: np.repeat(np.array([-1, 1], np.int64), [len(taken), len(given)]),
         }
-        columns += [pa.array(hidden[n]) for n in self.schema.names[len(columns) :]]
+        nothing = pa.nulls(len(rows), pa.int64())
+        columns += [
+            pa.array(hidden[n]) if n in hidden else nothing
+            for n in self.schema.names[len(columns) :]
+        ]
         return pa.table(columns, schema=self.schema)
 
     def _forget(self) -> None:
