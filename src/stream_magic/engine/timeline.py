@@ -12,6 +12,7 @@ import numpy as np
 from stream_magic.core.arrivals import Numbers
 from stream_magic.core.change import BEFORE_TIME, END_OF_TIME
 
+_DENSE = 8  # a table of up to so many places for each number costs less than a search
 KEPT_STEPS = 100_000  # as many as a stream keeps rows
 
 
@@ -52,7 +53,7 @@ class Steps:
         """The watermark just before each of these rows."""
         at, us = self._rises
         reached = np.concatenate((np.array([self.start_us], np.int64), us))
-        return reached[np.searchsorted(at, numbers, side="right")]
+        return reached[_counted(at, numbers)]
 
     def behind(self, late_us: int) -> Steps:
         """The same, so much later; the beginning and the end of time stay what they are."""
@@ -70,6 +71,18 @@ class Steps:
         reached = np.maximum.accumulate(np.concatenate((np.array([self.start_us], np.int64), us)))
         rises = np.flatnonzero(reached[1:] > reached[:-1])
         return np.maximum.accumulate(at)[rises], reached[1:][rises]
+
+
+def _counted(at: Numbers, numbers: Numbers) -> Numbers:
+    """How many of `at` are not above each number: read off a table where the numbers lie close together."""
+    if not len(at) or not len(numbers):
+        return np.zeros(len(numbers), np.int64)
+    first, span = int(at[0]), int(at[-1]) - int(at[0]) + 1
+    if span > _DENSE * len(numbers):
+        return np.searchsorted(at, numbers, side="right")
+    counts = np.cumsum(np.bincount(at - first, minlength=span))
+    places = np.clip(numbers - first, -1, span - 1)
+    return np.where(places < 0, 0, counts[places])
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from stream_magic.language.binder import quote
 
 _AT = pa.field("_sm_at", pa.int64())  # place of a row in its delta
 _HASH = "_sm_h"  # of all columns: finding rows by it first is 4 times faster (decision 0006)
-_ROWS = pa.schema([("r", pa.int64()), ("place", pa.int64())])
+TAKEN = pa.schema([("r", pa.int64()), ("place", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Bag:
         extra = [_AT, WEIGHT_FIELD] if self.is_changelog else []
         fields = [input_schema.field(n) for n in dict.fromkeys([*columns, SEQ])]
         self._input = ArrowInput(pa.schema([*fields, *extra]))
-        self._taken = ArrowInput(_ROWS)
+        self._taken = ArrowInput(TAKEN)
         database.register(f"_in{number}", self._input)
         database.register(f"_rows{number}", self._taken)
         names = [quote(c) for c in columns]
@@ -107,12 +107,12 @@ class Bag:
         """What a delta does, seen before it is done; what was never there becomes an error."""
         rows = self._shaped(delta)
         if not self.is_changelog:
-            return Change(rows, rows, _ROWS.empty_table())
+            return Change(rows, rows, TAKEN.empty_table())
         weights = _weights(rows)
         if (weights < 0).any() and len(weights) > 1:
             rows = self._net(rows)
             weights = _weights(rows)
-        taken = _ROWS.empty_table()
+        taken = TAKEN.empty_table()
         if (weights < 0).any():
             rows, taken = self._find(rows, weights, turn)
             weights = _weights(rows)

@@ -21,6 +21,7 @@ from stream_magic.core.change import (
 )
 from stream_magic.engine.operators.bag import Bag, Change
 from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.held import Held
 from stream_magic.engine.operators.late import LateRows
 from stream_magic.engine.operators.output import one_by_one
 from stream_magic.engine.operators.template import fill, with_condition
@@ -43,7 +44,7 @@ class JoinOperator(Operator):
         self._has_watermark = LATE_BY in plan.schema.names
         self._is_changelog = WEIGHT in plan.schema.names
         self._bags = [
-            Bag(database, schema, side.columns, side.types)
+            (Held if _is_held(side, schema) else Bag)(database, schema, side.columns, side.types)
             for side, schema in zip(plan.sides, inputs, strict=True)
         ]
         self._late = [
@@ -109,7 +110,7 @@ class JoinOperator(Operator):
 class _Linear:
     """A side whose changed rows alone are joined."""
 
-    def __init__(self, plan: Join, at: int, bags: Sequence[Bag], database: Database) -> None:
+    def __init__(self, plan: Join, at: int, bags: Sequence[Bag | Held], database: Database) -> None:
         self._bag = bags[at]
         tables = [bag.rows for bag in bags]
         tables[at] = bags[at].delta
@@ -128,7 +129,7 @@ class _Linear:
 class _Compared:
     """A side of which the touched part of the join is compared before and after."""
 
-    def __init__(self, plan: Join, at: int, bags: Sequence[Bag], database: Database) -> None:
+    def __init__(self, plan: Join, at: int, bags: Sequence[Bag | Held], database: Database) -> None:
         self._bag, self._database = bags[at], database
         self._old = f"_old{database.number()}"
         joined = fill(with_condition(plan.from_sql, plan.sides[at].touched), [b.rows for b in bags])
@@ -169,7 +170,7 @@ class _Memory:
     """
 
     def __init__(
-        self, sides: Sequence[Side], bags: Sequence[Bag], inputs: Sequence[pa.Schema], database: Database
+        self, sides: Sequence[Side], bags: Sequence[Bag | Held], inputs: Sequence[pa.Schema], database: Database
     ) -> None:  # fmt: skip
         self._sides, self._bags, self._inputs = sides, bags, inputs
         self._database = database
@@ -203,13 +204,24 @@ class _Memory:
         if not side.forget_us or until == BEFORE_TIME:
             return ""
         own = ends[at]
-        if " OVER (" in side.forget_us:
-            return self._bags[at].chosen(side.forget_us, until)
+        bag = self._bags[at]
+        if isinstance(bag, Bag) and _looks_around(side):
+            return bag.chosen(side.forget_us, until)
         if WEIGHT not in schema.names:
             return f"({side.forget_us}) <= {until}"
         if not side.late_us or own is None:
             return ""
         return f"({side.forget_us}) <= {until} AND ({side.late_us}) <= {own}"
+
+
+def _is_held(side: Side, schema: pa.Schema) -> bool:
+    """Its rows are only added, and forgotten as they are."""
+    return bool(side.forget_us) and WEIGHT not in schema.names and not _looks_around(side)
+
+
+def _looks_around(side: Side) -> bool:
+    """Whether a row is forgotten depends on others."""
+    return " OVER (" in side.forget_us
 
 
 def _items(plan: Join) -> str:
