@@ -170,11 +170,12 @@ class MemorySource(Source):
             wanted -= part.num_rows
             if wanted == 0:
                 break
+        of_rows = np.repeat(np.array(partitions, np.int32), counts) if any(partitions) else None
         return SourceBatch(
             pa.concat_tables(tables),
             {"life": self._life, "rows": self._read},
-            np.repeat(np.array(partitions, dtype=np.int32), counts),
-            numbers=np.concatenate(numbers),
+            of_rows,
+            numbers=numbers[0] if len(numbers) == 1 else np.concatenate(numbers),
         )
 
     def committed(self, position: Position) -> None:

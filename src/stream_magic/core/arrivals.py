@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[np.int64]
+from stream_magic.core.buffers import Int64s, int64s
+
+Numbers = Int64s
+_FIRST_ONES = np.arange(1 << 15)
 
 
 class Arrivals:
@@ -34,4 +36,8 @@ class Arrivals:
 
 
 def numbers_from(first: int, rows: int) -> Numbers:
-    return np.arange(first, first + rows, dtype=np.int64)
+    numbers = int64s(rows)
+    for at in range(0, rows, len(_FIRST_ONES)):
+        part = numbers[at : at + len(_FIRST_ONES)]
+        np.add(_FIRST_ONES[: len(part)], first + at, out=part)
+    return numbers

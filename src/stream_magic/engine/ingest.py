@@ -125,6 +125,11 @@ class Reader:
         return self._queued_rows
 
     @property
+    def is_filling(self) -> bool:
+        """More rows may come soon."""
+        return self.state == "running"
+
+    @property
     def is_done(self) -> bool:
         """At its end, and everything taken."""
         return self._is_at_end and not self._queue
@@ -283,15 +288,19 @@ class LocalReader:
 
     def bound(self, max_rows: int | None) -> int:
         """The arrival number before which at most `max_rows` rows wait."""
-        waiting = sum(b.num_rows for b in self._read)
-        while (max_rows is None or waiting <= max_rows) and self._read_on(max_rows):
-            waiting += self._read[-1].num_rows
         if max_rows is None:
+            while self._read_on(_ALL_ROWS):
+                pass
             return NO_BOUND
+        missing = max_rows - sum(b.num_rows for b in self._read)
+        while missing > 0 and self._read_on(missing):
+            missing -= self._read[-1].num_rows
         for batch in self._read:
             if batch.num_rows > max_rows:
                 return int(batch.numbers[max_rows])
             max_rows -= batch.num_rows
+            if max_rows == 0:
+                return batch.end
         return NO_BOUND
 
     def take(self, before: int) -> list[Decoded]:
@@ -322,6 +331,11 @@ class LocalReader:
         return waiting + int(getattr(self.source, "pending_rows", 0))
 
     @property
+    def is_filling(self) -> bool:
+        """More rows may be pushed."""
+        return self.state == "running" and not self.source.is_bounded
+
+    @property
     def is_done(self) -> bool:
         return self._ended_at is not None and not self._read
 
@@ -333,12 +347,12 @@ class LocalReader:
     def wait_for_read(self, timeout_s: float) -> None:
         del timeout_s
 
-    def _read_on(self, max_rows: int | None) -> bool:
+    def _read_on(self, max_rows: int) -> bool:
         """One batch more, if there is one."""
         if self._ended_at is not None:
             return False
         try:
-            batch = self.source.read(_ALL_ROWS if max_rows is None else max_rows, 0)
+            batch = self.source.read(max_rows, 0)
         except EndOfSource as e:
             self._ended_at = self._arrivals.next if e.arrival is None else e.arrival
             self.state = "complete"

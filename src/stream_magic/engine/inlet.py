@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_magic.core.arrivals import Arrivals
+from stream_magic.core.buffers import int64s
 from stream_magic.core.change import BEFORE_TIME, LATE_FIELD, SEQ_FIELD, WEIGHT
 from stream_magic.core.clock import Clock
 from stream_magic.engine.batches import Decoded
@@ -125,15 +126,14 @@ class _Entry:
         rows = rows.select(relation.schema.names).append_column(SEQ_FIELD, pa.array(batch.numbers))
         if tracker is not None and relation.time_column is not None:
             times = _micros(rows.column(relation.time_column))
-            is_null = np.asarray(pc.is_null(times))
-            known = pc.fill_null(times, 0) if times.null_count else times
-            judged, after = tracker.judge(known.to_numpy(), is_null, batch.partitions, self._now_us)
+            judged, after = tracker.judge(times, batch.partitions, self._now_us)
             rows = rows.append_column(LATE_FIELD, pa.array(judged))
-            self._at.append(batch.numbers + 1)
+            self._at.append(np.add(batch.numbers, 1, out=int64s(batch.num_rows)))
             self._us.append(after)
-            if not is_null.all():
+            newest = int(times.max(initial=BEFORE_TIME))
+            if newest > BEFORE_TIME:
                 metrics = self._source.metrics
-                metrics.newest_us = max(metrics.newest_us or 0, int(pc.max(times).as_py()))
+                metrics.newest_us = max(metrics.newest_us or 0, newest)
             if batch.ended_partitions:
                 tracker.end(batch.ended_partitions)
                 self._note(batch.end, tracker.watermark_us)
@@ -151,8 +151,11 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
 
 
-def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Microseconds since 1970 in UTC; nanoseconds are cut."""
+def _micros(times: pa.ChunkedArray) -> np.ndarray:
+    """Microseconds since 1970 in UTC, BEFORE_TIME for NULL; nanoseconds are cut."""
     kind = times.type
     zone = kind.tz if pa.types.is_timestamp(kind) else None
-    return pc.cast(times, pa.timestamp("us", zone), safe=False).cast(pa.int64())
+    whole = pc.cast(times, pa.timestamp("us", zone), safe=False).cast(pa.int64())
+    known = pc.fill_null(whole, BEFORE_TIME) if whole.null_count else whole
+    micros: np.ndarray = (known.chunk(0) if known.num_chunks == 1 else known).to_numpy()
+    return micros

@@ -77,6 +77,7 @@ class Database:
         self._con.execute(f"CREATE SCHEMA {CACHES}")
         self._numbers = itertools.count(1)
         self._undo: list[Callable[[], None]] = []
+        self._is_in_epoch = self._has_begun = False
         self.indexes: dict[str, KeyIndex | None] = {}
         """Of the rows of each cache, by its id."""
 
@@ -95,13 +96,16 @@ class Database:
         self._con.unregister(name)
 
     def execute(self, sql: str) -> None:
+        self._begin()
         self._con.execute(sql).fetchall()
 
     def arrow(self, sql: str) -> pa.Table:
+        self._begin()
         return self._con.sql(sql).to_arrow_table()
 
     def delete(self, table: str, condition: str) -> int:
         """Deletes rows; how many there were."""
+        self._begin()
         return int(self._con.execute(f"DELETE FROM {table} WHERE {condition}").fetchall()[0][0])
 
     def count(self, table: str) -> int:
@@ -119,18 +123,30 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what the epoch does to the state."""
+        """All or nothing of what the epoch does to the state.
+
+        It begins with the first statement: many epochs have none.
+        """
         self._undo.clear()
-        self._con.execute("BEGIN")
+        self._is_in_epoch, self._has_begun = True, False
         try:
             yield
-            self._con.execute("COMMIT")
+            if self._has_begun:
+                self._con.execute("COMMIT")
         except BaseException:
-            with suppress(duckdb.Error):  # a COMMIT that failed has rolled back already
-                self._con.execute("ROLLBACK")
+            if self._has_begun:
+                with suppress(duckdb.Error):  # a COMMIT that failed has rolled back already
+                    self._con.execute("ROLLBACK")
             for undo in reversed(self._undo):
                 undo()
             raise
+        finally:
+            self._is_in_epoch = False
+
+    def _begin(self) -> None:
+        if self._is_in_epoch and not self._has_begun:
+            self._con.execute("BEGIN")
+            self._has_begun = True
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Called if this transaction is rolled back: for state that is not in the database."""

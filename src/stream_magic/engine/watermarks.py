@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from stream_magic.core.buffers import Int64s as Micros
+from stream_magic.core.buffers import int64s
 from stream_magic.core.change import BEFORE_TIME, END_OF_TIME
-
-Micros = npt.NDArray[np.int64]
 
 
 class WatermarkTracker:
@@ -57,15 +57,12 @@ class WatermarkTracker:
             self._ended.update(partitions)
 
     def judge(
-        self,
-        times_us: Micros,
-        is_null: npt.NDArray[np.bool_],
-        partitions: npt.NDArray[np.int32] | None,
-        now_us: int,
+        self, times_us: Micros, partitions: npt.NDArray[np.int32] | None, now_us: int
     ) -> tuple[Micros, Micros]:
         """The watermark that each row is judged by, and the source's after each row.
 
         A row is judged by its own partition's just before it, or by the source's if that is higher.
+        Where it has no time, that is BEFORE_TIME.
         """
         n = len(times_us)
         present = _present(partitions, n)
@@ -73,16 +70,15 @@ class WatermarkTracker:
         start = self.watermark_us
         if not n:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        seen = np.where(is_null, BEFORE_TIME, times_us) if is_null.any() else times_us
         if len(self._highs) == len(present) == 1 and not self._idle and not self._ended:
-            return self._judge_alone(present[0], seen, start, now_us)
+            return self._judge_alone(present[0], times_us, start, now_us)
         own = np.empty(n, np.int64)
         lowest = np.full(n, END_OF_TIME, np.int64)
         for p, high in list(self._highs.items()):
             if p in present:
                 # Of many partitions each sees its own rows; one alone sees them all, without a mask.
                 mine = slice(None) if len(present) == 1 else np.asarray(partitions == p)
-                own[mine] = self._before_each_row(p, high, seen, mine, lowest)
+                own[mine] = self._before_each_row(p, times_us, mine, lowest)
                 self._last_rows_us[p] = now_us
             elif p not in self._idle and p not in self._ended:
                 np.minimum(lowest, self._less_delay(high), out=lowest)
@@ -94,31 +90,30 @@ class WatermarkTracker:
         after = np.append(source[1:], self.watermark_us)
         return np.maximum(own, source, out=own), after
 
-    def _judge_alone(self, p: int, seen: Micros, start: int, now_us: int) -> tuple[Micros, Micros]:
+    def _judge_alone(self, p: int, times: Micros, start: int, now_us: int) -> tuple[Micros, Micros]:
         """There is one partition: its watermark is the source's."""
-        before = np.maximum(self._rising(p, self._highs[p], seen), start)
+        rising = self._rising(p, times, start)
         self._last_rows_us[p] = now_us
-        self._reached = int(before[-1])
-        return before, np.append(before[1:], self.watermark_us)
+        self._reached = int(rising[-1])
+        return rising[:-1], rising[1:]
 
-    def _rising(self, p: int, high: int, seen: Micros) -> Micros:
-        """A partition's watermark before each of these times."""
-        running = np.empty(len(seen) + 1, np.int64)
-        running[0] = high
-        running[1:] = seen
-        np.maximum.accumulate(running, out=running)
-        self._highs[p] = int(running[-1])
-        before = running[:-1]
-        nothing = int(np.searchsorted(before, BEFORE_TIME, "right"))  # rows before the first time
-        before[nothing:] -= self._delay_us
-        return before
+    def _rising(self, p: int, times: Micros, start: int) -> Micros:
+        """A partition's watermark before each of these times and after the last one, but not below `start`."""
+        rising = int64s(len(times) + 1)
+        rising[0] = start
+        np.maximum(times, BEFORE_TIME + self._delay_us, out=rising[1:])
+        rising[1:] -= self._delay_us
+        if (rising[1:] < rising[:-1]).any():  # to look is a tenth of the work
+            np.maximum.accumulate(rising, out=rising)
+        self._highs[p] = max(self._highs[p], int(times.max()))
+        return rising
 
     def _before_each_row(
-        self, p: int, high: int, seen: Micros, mine: npt.NDArray[np.bool_] | slice, lowest: Micros
+        self, p: int, times: Micros, mine: npt.NDArray[np.bool_] | slice, lowest: Micros
     ) -> Micros:
         """The partition's watermark before each of its rows; lowers `lowest` while it counts."""
-        own = seen if isinstance(mine, slice) else np.where(mine, seen, BEFORE_TIME)
-        before = self._rising(p, high, own)
+        own = times if isinstance(mine, slice) else np.where(mine, times, BEFORE_TIME)
+        before = self._rising(p, own, self._less_delay(self._highs[p]))[:-1]
         # An idle partition wakes with its first row, and holds nobody back before.
         awake = 0
         if p in self._idle:
@@ -135,7 +130,8 @@ class WatermarkTracker:
         return min((self._less_delay(h) for h in live), default=BEFORE_TIME)
 
     def _less_delay(self, high: int) -> int:
-        return high if high == BEFORE_TIME else high - self._delay_us
+        """Not below BEFORE_TIME: a time may be -infinity."""
+        return max(high, BEFORE_TIME + self._delay_us) - self._delay_us
 
 
 def _present(partitions: npt.NDArray[np.int32] | None, n: int) -> list[int]:

@@ -25,15 +25,13 @@ from stream_magic.engine.dataflow import (
     TargetNode,
 )
 from stream_magic.engine.epoch import EpochRunner, Outcome
+from stream_magic.engine.epoch_size import EpochSize
 from stream_magic.engine.network import Network
 from stream_magic.engine.state import Database
 from stream_magic.errors import ConfigError, InternalError
 
 Subscriber = Callable[[int, pa.Table], None]
 
-# Epochs grow under load and shrink when idle: below ~1k rows the fixed cost rules, above ~100k
-# nothing is gained (0.6 ms a statement against 26 M rows/s).
-_MIN_ROWS, _MAX_ROWS = 2_000, 200_000
 _PAUSE_S = 0.02  # between epochs: shorter ones do not pay
 # Rows that stream in are gathered: an epoch of 20,000 costs 16 ms of CPU, one of 100,000 30 (decision 0005).
 _MANY_ROWS, _GATHER_S = 10_000, 0.1
@@ -60,12 +58,12 @@ class Engine:
         self._runner = EpochRunner(self.flow, self.database, clock, self.arrivals)
         self._turn = threading.RLock()
         self._waiting = 0
-        self._counting = threading.Lock()
+        self._counting = threading.Condition()
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._is_paused = False
-        self._rows = _MIN_ROWS
+        self._size = EpochSize()
         self._subscribers: dict[str, list[Subscriber]] = {}
         self.failure = ""
         self.notes: dict[str, str] = {}  # by node: what its user should know
@@ -83,6 +81,7 @@ class Engine:
         finally:
             with self._counting:
                 self._waiting -= 1
+                self._counting.notify_all()
             self._news.set()
 
     def add(self, node: RunningNode) -> None:
@@ -273,37 +272,46 @@ class Engine:
                 with self._turn:
                     if not self._may_go_on():
                         continue
-                    has_more, pause_s = self._one_epoch()
+                    taken = self._one_epoch()
             except BaseException as e:  # noqa: BLE001  # the thread must end with a state, not silently
                 self.failure = f"{type(e).__name__}: {e}"
                 self.version += 1
                 break
-            if has_more:
-                self._news.set()
-            self._stopping.wait(pause_s)
+            self._rest(taken)
 
-    def _one_epoch(self) -> tuple[bool, float]:
-        """Whether there is more to do, and the pause before it."""
+    def _one_epoch(self) -> int:
+        """How many rows it took."""
         if self._runner.is_unsettled:
             self._after(self._runner.run(0))
-        outcome = self._runner.run(self._rows)
-        taken = sum(
-            outcome.deltas[n.id].num_rows for n in self.flow.sources() if n.id in outcome.deltas
-        )
-        grown, shrunk = min(self._rows * 4, _MAX_ROWS), max(_MIN_ROWS, self._rows // 2)
-        self._rows = grown if taken >= self._rows else shrunk
+        start_s = time.perf_counter()
+        outcome = self._runner.run(self._size.rows)
+        deltas = [outcome.deltas[n.id] for n in self.flow.sources() if n.id in outcome.deltas]
+        taken = sum(len(d) for d in deltas)
+        self._size.ran(taken, time.perf_counter() - start_s)
         self._after(outcome)
-        has_more = taken > 0 and any(s.reader.has_rows for s in self.flow.sources())
-        if taken >= _MANY_ROWS and not self._is_behind():
-            return has_more, _GATHER_S
-        return has_more, 0.0 if has_more else _PAUSE_S
+        return taken
 
-    def _is_behind(self) -> bool:
-        """Queues fill: rows come faster than they are worked on. Or nothing more comes that could be gathered."""
+    def _rest(self, taken: int) -> None:
+        """Before the next epoch: none if rows wait; rows that stream in are gathered."""
+        has_more = taken > 0 and any(s.reader.has_rows for s in self.flow.sources())
+        if taken >= _MANY_ROWS:
+            deadline = time.monotonic() + _GATHER_S
+            while (left := deadline - time.monotonic()) > 0 and self._may_gather():
+                self._news.wait(left)
+                self._news.clear()
+            self._news.set()
+        elif has_more:
+            self._news.set()
+        else:
+            self._stopping.wait(_PAUSE_S)
+
+    def _may_gather(self) -> bool:
+        """Rows to come are worth to wait for: the queues of those that bring them are not full yet."""
+        if self._stopping.is_set():
+            return False
         readers = [s.reader for s in self.flow.sources()]
-        return any(r.queued_rows >= _MANY_ROWS * 5 for r in readers) or not any(
-            r.state == "running" for r in readers
-        )
+        is_behind = any(r.queued_rows >= _MANY_ROWS * 5 for r in readers)
+        return not is_behind and any(r.is_filling for r in readers)
 
     def _may_go_on(self) -> bool:
         """Asked again where no epoch of somebody else's can begin in between."""
@@ -311,9 +319,8 @@ class Engine:
 
     def _let_others(self) -> None:
         """A lock is not fair: step back while somebody waits for the graph, but never for long."""
-        deadline = time.monotonic() + _YIELD_S
-        while self._waiting and not self._stopping.is_set() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        with self._counting:
+            self._counting.wait_for(lambda: not self._waiting or self._stopping.is_set(), _YIELD_S)
 
     def _after(self, outcome: Outcome) -> None:
         if any(d.num_rows for d in outcome.deltas.values()):

@@ -246,12 +246,13 @@ class Lowering:
             [level.labels.get(n, n) for n in names], bound.types[: len(names)], self._ctx.query.span
         )
         hidden = tuple(bound.names[len(names) :])
+        picked = () if level.where else _picked(level, timed, bound.schema)
         return Compute(
             input=node, sql=sql, visible=tuple(names), hidden=hidden, schema=bound.schema,
             types=tuple(bound.types[: len(names)]), caches=tuple(dict.fromkeys(c.id for c in level.caches)),
             is_windowed=level.checked is not None, rule=", ".join(level.rules), probe_sql=probe_sql(timed),
             labels=level.labels, reads_clock=CLOCK in sql, lookups=lookups, lookup_sql=lookup_sql,
-            picked=() if level.where else _picked(level, select, bound.schema), sifted=self._sifted(level, select, bound.schema),
+            picked=picked, made_sql=_made_sql(timed, picked), sifted=self._sifted(level, select, bound.schema),
         )  # fmt: skip
 
     def _sifted(self, level: Level, select: exp.Select, made: pa.Schema) -> Sifted | None:
@@ -262,7 +263,8 @@ class Lowering:
         if asked.find(exp.Query) or any(self._ctx.volatile.find(asked)):
             return None
         source = select.args["from_"].this.sql("duckdb")
-        return Sifted(asked.sql("duckdb"), source, _picked(level, select, made))
+        picked = _picked(level, select, made)
+        return Sifted(asked.sql("duckdb"), source, picked if all(picked) else ())
 
     def _sealed(self, op: Op, columns: Sequence[Column]) -> Compute:
         """The operation as a node with exactly these columns."""
@@ -433,13 +435,30 @@ def _is_nested(source: exp.Expr) -> bool:
 
 
 def _picked(level: Level, select: exp.Select, made: pa.Schema) -> tuple[str, ...]:
-    """The columns of `_in` that a statement hands on as they are, or () if it does more than to filter."""
-    source, items = level.source, [e.unalias() for e in select.expressions]
-
-    if _is_nested(source) or level.joins or not all(map(_is_trivial, items)):
+    """See `Compute.picked`; rows that a filter leaves out aside."""
+    items = [e.unalias() for e in select.expressions]
+    if (
+        _is_nested(level.source)
+        or level.joins
+        or any(e.find(exp.Query) or _opens(e) for e in items)
+    ):
         return ()
-    names = tuple(e.name for e in items)
-    return names if [level.node.schema.field(n).type for n in names] == made.types else ()
+    given = level.node.schema
+    cast = {
+        a.alias for a in level.source.find_all(exp.Alias)
+    }  # a value may not fit, or be written anew
+    picked = tuple(
+        e.name
+        if _is_trivial(e) and e.name not in cast and given.field(e.name).type == f.type
+        else ""
+        for e, f in zip(items, made, strict=True)
+    )
+    return picked if any(picked) else ()
+
+
+def _made_sql(select: exp.Select, picked: tuple[str, ...]) -> str:
+    made = [e for e, name in zip(select.expressions, picked, strict=False) if not name]
+    return select.select(*made, append=False).sql("duckdb") if made else ""
 
 
 def _is_trivial(e: exp.Expr) -> bool:

@@ -78,7 +78,9 @@ class Compute:
         reads_clock: it asks what time it is.
         lookups: joins that an index can do beforehand, with `lookup_sql`.
         lookup_sql: the same as `sql` over `_in` and what each lookup found, row by row; '' without lookups.
-        picked: the input's columns that make the output, one after the other, if it does nothing else; else ().
+        picked: for each column of the output that of the input which it is, or '' if it is made;
+            () if rows are left out or added, or all columns are made.
+        made_sql: gives the columns that are made, row by row; '' if none is, or without `picked`.
         sifted: its filter, if it can be asked beforehand.
     """
 
@@ -97,6 +99,7 @@ class Compute:
     lookups: tuple[Lookup, ...] = ()
     lookup_sql: str = ""
     picked: tuple[str, ...] = ()
+    made_sql: str = ""
     sifted: Sifted | None = None
 
     @property

@@ -32,7 +32,7 @@ class Sifted:
     Attributes:
         condition: over the columns of `rows_sql`.
         rows_sql: an item of FROM: `_in` with its DuckDB types.
-        picked: like `Compute.picked`, of the rows that it lets through.
+        picked: the columns of the rows that it lets through, if it makes none; else ().
     """
 
     condition: str

@@ -9,7 +9,7 @@ statements run outside the epoch's transaction, which any error would abort.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -61,6 +61,7 @@ class ComputeOperator(Operator):
         self._lookups = make_lookups(plan.lookups, database, self._cursor)
         found = Select(self._cursor, plan.lookup_sql) if self._lookups is not None else None
         self._own = Above(Select(self._cursor, plan.sql), found)
+        self._made = Select(self._cursor, plan.made_sql) if plan.made_sql else None
         self._is_bad = self._probing(plan.probe_sql) if plan.probe_sql else None
         self.schema = self._execute(input_schema.empty_table()).schema
 
@@ -68,8 +69,6 @@ class ComputeOperator(Operator):
         (delta,) = deltas
         if delta.num_rows == 0:
             return self.schema.empty_table()
-        if self._plan.picked:
-            return in_order(delta.select(self._plan.picked).rename_columns(self._names))
         self._tell_time(turn)
         try:
             out = self._execute(delta)
@@ -122,7 +121,14 @@ class ComputeOperator(Operator):
             self._clock.table = pa.table([[turn.now_us]], schema=_CLOCK_SCHEMA)
 
     def _execute(self, rows: pa.Table) -> pa.Table:
-        return self._ask(self._own, rows).rename_columns(self._names)
+        if not self._plan.picked:
+            return self._ask(self._own, rows).rename_columns(self._names)
+        made: Iterator[pa.ChunkedArray] = iter(())
+        if self._made is not None:
+            self._input.table = in_chunks(rows)
+            made = iter(self._made.run().columns)
+        columns = [rows.column(name) if name else next(made) for name in self._plan.picked]
+        return pa.table(columns, names=self._names)
 
     def _ask(self, statement: Above, rows: pa.Table) -> pa.Table:
         matched = self._lookups.match(rows) if self._lookups is not None else None
