@@ -20,6 +20,7 @@ from stream_magic.engine.operators.closing import ClosingOperator
 from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.operators.constant import ConstantOperator
 from stream_magic.engine.operators.join import JoinOperator
+from stream_magic.engine.operators.number import NumberOperator
 from stream_magic.engine.operators.partials import Partials
 from stream_magic.engine.operators.partition import PartitionOperator
 from stream_magic.engine.operators.recompute import RecomputeOperator
@@ -40,6 +41,7 @@ from stream_magic.planner.nodes import (
     Constant,
     Join,
     Node,
+    Number,
     Partition,
     Read,
     Remember,
@@ -228,6 +230,8 @@ def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operat
             return ApplyOperator(node)
         case Clocked():
             return ClockedOperator(node)
+        case Number():
+            return NumberOperator(node, inputs[0], database)
         case Waiting():
             return WaitingOperator(node, inputs[0], database)
         case Sessions(gives="numbers"):

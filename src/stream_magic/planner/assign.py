@@ -8,12 +8,21 @@ from dataclasses import replace
 import sqlglot
 from sqlglot import exp
 
-from stream_magic.core.change import SEQ
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import SEVERAL, ByClock, Column, Map, Op, Parted, Sessioned, Stack
+from stream_magic.planner.logical import (
+    SEVERAL,
+    ByClock,
+    Column,
+    Map,
+    Numbered,
+    Op,
+    Parted,
+    Sessioned,
+    Stack,
+)
 from stream_magic.planner.order import latest, require_arrival
 from stream_magic.planner.over import first_of_each
-from stream_magic.planner.window_sql import Assigned, by_rows, hops, session, windows
+from stream_magic.planner.window_sql import Assigned, hops, rows_around, session, windows
 from stream_magic.planner.windows import PROCTIME, WindowCall, bucket
 
 _NOW = "make_timestamp(epoch_us(now()))"
@@ -148,12 +157,24 @@ class WindowAssigner:
         return gap_us
 
     def _rows(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
+        """Every `[k * slide, k * slide + n)` that holds the row's number among those of its key."""
         require_arrival(
             self._ctx, op, call.function.upper(), "read a stream whose rows are only added", node
         )
-        keys = [_labelled(op, k) for k in call.keys]
-        made = by_rows(call, [k.name for k in keys], SEQ, _INPUT)
-        return self._parted(call, op, keys, made, "rows counted by key", by_arrival=True)
+        number = self._ctx.names.new("_n", "BIGINT")
+        end, start = self._ends(call)
+        columns = [*op.columns, start, end]
+        made: Op = Numbered(
+            [*op.columns, number], False, op.has_watermark, op.lateness_us, op.has_order,
+            input=op, keys=[_labelled(op, k) for k in call.keys], number=number,
+        )  # fmt: skip
+        first = f"{number.name} // {call.sizes[0]} * {call.sizes[0]}"
+        if call.function == "hop_rows":
+            opened = self._ctx.names.new("_w", "BIGINT")
+            made = self._opened(made, opened, rows_around(number.name, *call.sizes))
+            first = opened.name
+        items = [(start, _parse(first)), (end, _parse(f"{first} + {call.sizes[-1]}"))]
+        return Map.over(made, items, columns=columns, keeps=True, rule=call.detail)
 
     def _parted(
         self, call: WindowCall, op: Op, keys: list[Column], made: Assigned, rule: str, *, by_arrival: bool = False

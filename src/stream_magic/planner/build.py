@@ -219,7 +219,9 @@ def _warn(ctx: Context, op: Op) -> None:
             isinstance(at, Group)
             and at.end is None
             and at.sessions is None
-            and any(c.label in ("window_start", "window_end") for _, c in at.keys)
+            and any(
+                c.label in ("window_start", "window_end") and c.type != "BIGINT" for _, c in at.keys
+            )
         ):
             ctx.warnings.append(
                 "its windows never close, so its state grows for ever: GROUP BY window_end, "

@@ -13,6 +13,7 @@ from stream_magic.planner.nodes import (
     Constant,
     Join,
     Node,
+    Number,
     Partition,
     Read,
     Remember,
@@ -80,6 +81,8 @@ def _title(node: Node) -> str:
             return f"join of {len(node.sides)}"
         case Clocked():
             return "by the clock"
+        case Number():
+            return "rows counted by arrival"
         case Partition() | Waiting():
             return node.rule
         case Sessions():

@@ -282,6 +282,15 @@ class ByClock(Op):
 
 
 @dataclass(eq=False)
+class Numbered(Op):
+    """The same rows, in order of arrival, with their number among those of the same keys, from 0."""
+
+    input: Op = field(kw_only=True)
+    keys: list[Column] = field(kw_only=True)
+    number: Column = field(kw_only=True)
+
+
+@dataclass(eq=False)
 class Sessioned(Op):
     """SESSION over the time that the watermark follows: the input's columns and the bounds of the row's session.
 
@@ -320,7 +329,7 @@ class Closing:
 
     Attributes:
         time: of the input.
-        ahead_us: a row waits until the watermark has passed it by so much.
+        ahead_us: a row waits until the watermark has passed it by so much; -1 is until the watermark is there.
         behind_us: how far back frames read; None is to the first row.
         last_rows: of each partition, that frames read whatever their time.
     """
@@ -377,7 +386,7 @@ def move_ends(columns: Iterable[Column], names: Mapping[str, str]) -> None:
 
 def inputs_of(op: Op) -> list[Op]:
     match op:
-        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock():
+        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock() | Numbered():
             return [op.input]
         case Product():
             return [leg.op for leg in op.legs]
@@ -391,7 +400,7 @@ def inputs_of(op: Op) -> list[Op]:
 def with_inputs(op: Op, change: Callable[[Op], Op]) -> Op:
     """A copy over changed inputs; the operation itself if it has none."""
     match op:
-        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock():
+        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock() | Numbered():
             return replace(op, input=change(op.input))
         case Product():
             return replace(op, legs=[replace(leg, op=change(leg.op)) for leg in op.legs])

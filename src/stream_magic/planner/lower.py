@@ -34,6 +34,7 @@ from stream_magic.planner.logical import (
     Given,
     Group,
     Map,
+    Numbered,
     Op,
     Parted,
     Product,
@@ -59,6 +60,7 @@ from stream_magic.planner.nodes import (
     Compute,
     Constant,
     Node,
+    Number,
     Part,
     Partition,
     Read,
@@ -142,6 +144,8 @@ class Lowering:
                 return self._parted(op)
             case ByClock():
                 return self._timed.by_clock(op)
+            case Numbered():
+                return self._numbered(op, needed)
             case Sessioned():
                 return self._timed.sessions(op, needed)
         raise TypeError(op)
@@ -316,6 +320,19 @@ class Lowering:
         hidden = [f for f in before.schema if is_hidden(f.name)]
         schema = pa.schema([*visible_schema(inner.schema), *hidden])
         return Remember(before, before.types, inner, fresh, schema), columns
+
+    def _numbered(self, op: Numbered, needed: set[str]) -> tuple[Node, list[Column]]:
+        names = needed | {k.name for k in op.keys}
+        kept = [c for c in op.input.columns if c.name in names] or op.input.columns[:1]
+        before = self._sealed(op.input, kept)
+        shown = [before.schema.field(c.name) for c in kept]
+        hidden = [f for f in before.schema if is_hidden(f.name) and f.name != WINDOW_END]
+        made = Number(
+            before, tuple(k.name for k in op.keys), op.number.name,
+            pa.schema([*shown, pa.field(op.number.name, pa.int64()), *hidden]), (*before.types, "BIGINT"),
+            tuple(k.label for k in op.keys),
+        )  # fmt: skip
+        return made, [*kept, op.number]
 
     def _stack(self, op: Stack) -> tuple[Node, list[Column]]:
         parts = []

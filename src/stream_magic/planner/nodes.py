@@ -314,6 +314,30 @@ class Clocked:
 
 
 @dataclass(frozen=True)
+class Number:
+    """The same rows with their number among those of the same keys, from 0, by arrival.
+
+    Attributes:
+        keys: names of the input's columns.
+        name: of the number's column, behind the visible ones.
+        schema: of the input, with it.
+        types: DuckDB types of the visible columns.
+        shown_keys: what the user calls the keys.
+    """
+
+    input: Node
+    keys: tuple[str, ...]
+    name: str
+    schema: pa.Schema
+    types: tuple[str, ...]
+    shown_keys: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Window functions in the order of event time: a row is told once, when the watermark has passed it.
 
@@ -462,6 +486,7 @@ Node: TypeAlias = (
     | Join
     | Partition
     | Clocked
+    | Number
     | Waiting
     | Sessions
     | Aggregate

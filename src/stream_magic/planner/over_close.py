@@ -1,7 +1,7 @@
 """OVER with EMIT ON WINDOW CLOSE: a row is told once, when the watermark has passed what its frames may still get.
 
-So frames are ordered by event time, and end at the current row or a time behind it. Rows are kept as
-far as frames of later rows reach back.
+So frames are ordered by event time, and end at the current row or a time behind it; or the time is in
+PARTITION BY, as a window's end is. Rows are kept as far as frames of later rows reach back.
 """
 
 from __future__ import annotations
@@ -30,11 +30,20 @@ def closing(ctx: Context, op: Op, windows: Sequence[exp.Window]) -> Closing:
     Raises:
         PlanError: SM3031 and SM3066, a function waits for rows that may come at any time.
     """
-    time = _time(ctx, op, windows)
-    found = Closing(time)
+    parting = _parting_time(op, windows)
+    if parting is not None:
+        is_end = parting.window == parting.name  # no row comes once the watermark is there
+        return Closing(parting, ahead_us=-1 if is_end else 0)
+    found = Closing(_time(ctx, op, windows))
     for window in windows:
         _Frame(ctx, window).add_to(found)
     return found
+
+
+def _parting_time(op: Op, windows: Sequence[exp.Window]) -> Column | None:
+    """The time that is in all PARTITION BYs: then all that a frame reads is of the same moment, in whatever order."""
+    parts = [{k.name for k in w.args.get("partition_by") or []} for w in windows]
+    return next((c for c in op.columns if c.is_time and all(c.name in p for p in parts)), None)
 
 
 def _time(ctx: Context, op: Op, windows: Sequence[exp.Window]) -> Column:

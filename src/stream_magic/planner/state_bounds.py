@@ -21,6 +21,7 @@ from stream_magic.planner.nodes import (
     Constant,
     Join,
     Node,
+    Number,
     Partition,
     Read,
     Remember,
@@ -64,6 +65,10 @@ def state_bound(node: Node) -> StateBound:
             return _of_join(node)
         case Partition():
             return _of_rows(node, "aggregate them by window first, with EMIT ON WINDOW CLOSE")
+        case Number():
+            return StateBound(
+                "state of a number" if not node.keys else "state grows with the number of keys"
+            )
         case Waiting():
             return _of_waiting(node)
         case Sessions():
@@ -105,7 +110,7 @@ def _of_waiting(node: Waiting) -> StateBound:
             node,
             "give the frame a beginning: RANGE BETWEEN INTERVAL 1 HOUR PRECEDING AND CURRENT ROW",
         )
-    reach = (node.behind_us + node.ahead_us) / 1e6
+    reach = max(node.behind_us + node.ahead_us, 0) / 1e6
     last = (
         f", and the last {max(r.count for r in node.last_rows)} rows of each partition"
         if node.last_rows

@@ -84,9 +84,14 @@ def by_rows(call: WindowCall, keys: list[str], order: str, source: str) -> Assig
     numbered = (
         f"SELECT *, row_number() OVER ({_part(keys)}ORDER BY {order}) - 1 AS _r FROM {source}"
     )
-    first = f"(floor((_r - {size}) / {slide})::BIGINT + 1) * {slide}"
-    opened = f"SELECT *, unnest(range({first}, _r + 1, {slide})) AS _w FROM ({numbered})"
+    opened = f"SELECT *, unnest({rows_around('_r', slide, size)}) AS _w FROM ({numbered})"
     return Assigned(opened, ("_r", "_w"), "_w", f"_w + {size}")
+
+
+def rows_around(number: str, slide: str, size: str) -> str:
+    """The starts of all windows of rows that hold the one of this number."""
+    first = f"(floor(({number} - {size}) / {slide})::BIGINT + 1) * {slide}"
+    return f"range({first}, {number} + 1, {slide})"
 
 
 def _time(call: WindowCall) -> str:

@@ -66,7 +66,7 @@ class WaitingOperator(Operator):
         return watermark_us - self._plan.ahead_us if is_plain else watermark_us
 
     def _told(self, first: int, until: int, watermark: int) -> pa.Table:
-        passed = f"(SELECT * FROM {self._table} WHERE {WINDOW_END} < {watermark})"
+        passed = f"(SELECT * FROM {self._table} WHERE {WINDOW_END} < {max(watermark, until)})"
         shown = ", ".join(n for n in self.schema.names if not is_hidden(n))
         return self._database.arrow(
             f"SELECT {shown} FROM ({fill(self._plan.sql, [passed])}) "
