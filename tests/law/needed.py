@@ -14,9 +14,10 @@ from support.grammar.aggregates import AGGREGATES
 from support.grammar.joins import KINDS
 from support.grammar.over import CALLS
 from support.grammar.plans import call_name
+from support.grammar.series import CALLS as SERIES
 from support.grammar.shapes import SHAPES
 
-# Entered only to say no or to tell (EXPLAIN, hints), by `app.sql`, or for Python functions, which the grammar has none of.
+# Entered only to say no or to tell (EXPLAIN, hints), or by `app.sql`.
 _NO_RULES = frozenset(
     {
         "explain", "refuse", "state_bounds", "calls", "folds", "blocks.Blocks._unknown", "build._refuse_streamless", "context.Context.called",
@@ -38,6 +39,22 @@ def _forms() -> Iterator[str]:
     yield from (f"form:{shape.__name__}" for _, shape in SHAPES)
     yield from (f"join:{kind}" for kind in (*KINDS, "ASOF JOIN", "ASOF LEFT JOIN", "LATERAL"))
     yield from (f"plan over:{call_name(call)}" for call in CALLS)
+    yield from (
+        f"series:{call.partition('(')[0]}"
+        for call in (*SERIES, "time_weighted_avg of groups", "GAP_FILL", "RESAMPLE")
+    )
+    for window in ("TUMBLE", "HOP", "CUMULATE", "SESSION"):
+        yield from (f"window:{window}{how}" for how in ("", " by the clock"))
+    yield from (
+        "window:TUMBLE_ROWS",
+        "window:HOP_ROWS",
+        "emit:close",
+        "emit:changes",
+        "join of windows",
+        "python:scalar",
+        "python:aggregate",
+    )
+    yield from (f"joined and {form}" for form in ("window", "session", "over"))
     for word in ("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"):
         yield f"set:{word}"
 

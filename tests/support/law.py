@@ -7,6 +7,7 @@ SELECT over all input so far (`support.sources` says which tables a twin may rea
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from stream_magic.contracts.testkit import ManualClock
 from stream_magic.errors import StreamMagicError
 from support.compare import same, same_deltas
 from support.events import Row
-from support.sources import Source, oracle
+from support.joined import Joined
+from support.sources import CLOCK_START, Source, oracle
 
 IDLE_S = 60  # the idle_timeout of all timed sources
 _ROWS = 1_000_000
@@ -42,16 +44,24 @@ class Query:
 
 
 class Batch:
-    """All input so far, and what DuckDB says of it: the twin's side, without an app."""
+    """All input so far, and what DuckDB says of it: the twin's side, without an app.
+
+    Args:
+        tables: what the twins read besides the sources.
+        joins: gives streams that are made of two sources, and that twins read like a source.
+    """
 
     def __init__(
-        self, sources: Iterable[Source], tables: dict[str, pa.Table] | None = None
-    ) -> None:
+        self, sources: Iterable[Source], tables: dict[str, pa.Table] | None = None,
+        joins: Callable[[dict[str, Source]], list[Joined]] | None = None,
+    ) -> None:  # fmt: skip
         self.sources = {s.name: s for s in sources}
+        self.joined = joins(self.sources) if joins else []
         self.tables = tables or {}
         self.now_s = 0.0
+        self.arrived = 0  # rows of all sources
         self._heard: dict[tuple[str, int], float] = {}  # when a partition last gave rows
-        for s in self.sources.values():
+        for s in (*self.sources.values(), *self.joined):
             declared = s.columns.split(", WATERMARK", maxsplit=1)[0]
             oracle().execute(f"CREATE OR REPLACE TEMP TABLE {s.name} ({declared})")
             s.schema = oracle().sql(f"FROM {s.name}").to_arrow_table().schema
@@ -62,13 +72,18 @@ class Batch:
         source: str = "s",
     ) -> None:  # fmt: skip
         if rows:
-            self.sources[source].push(rows, weights, partition)
+            numbers = itertools.count(self.arrived + 1)
+            self.sources[source].push(rows, weights, partition, numbers)
+            self.arrived += len(rows)
 
     def step(self) -> None:
         for s in self.sources.values():
-            for _, _, partition in s.waiting:
+            for _, _, partition, _ in s.waiting:
                 self._heard[s.name, partition] = self.now_s
-            s.step()
+            s.step(self.now_s)
+            s.note_mark(self.arrived)
+        for j in self.joined:
+            j.step(self.now_s)
         self.load()
 
     def idle(self, seconds: float) -> None:
@@ -91,8 +106,10 @@ class Batch:
 
     def load(self, choose: Callable[[Source], list[Row]] | None = None) -> None:
         """The tables of the twins, as they are now."""
-        for s in self.sources.values():
+        for s in (*self.sources.values(), *self.joined):
             s.load(choose)
+        now = f"TIMESTAMP '{CLOCK_START}' + to_microseconds({round(self.now_s * 1e6)})"
+        oracle().execute(f"CREATE OR REPLACE TEMP TABLE clock_w AS SELECT {now} AS w")
         for name, table in self.tables.items():
             oracle().register("_table", table)
             oracle().execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM _table")
@@ -122,7 +139,7 @@ class Trial(Batch):
 
     Args:
         setup: statements between the sources and the queries.
-        tables: what the twins read besides the sources.
+        tables, joins: what the twins read besides the sources.
         first: so many queries are there from the beginning; all without it. `start` brings the others.
         may_refuse: a query that is refused is kept in `refused` and left out.
         checks: each step compares.
@@ -130,10 +147,11 @@ class Trial(Batch):
 
     def __init__(
         self, sources: Iterable[Source], queries: Sequence[Query], setup: Sequence[str] = (),
-        tables: dict[str, pa.Table] | None = None, *, first: int | None = None, may_refuse: bool = False, checks: bool = True,
+        tables: dict[str, pa.Table] | None = None, *, joins: Callable[[dict[str, Source]], list[Joined]] | None = None,
+        first: int | None = None, may_refuse: bool = False, checks: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(sources, tables)
-        self.clock = ManualClock("2026-01-01 00:00:00")
+        super().__init__(sources, tables, joins)
+        self.clock = ManualClock(str(CLOCK_START))
         self.app = stream_magic.App("law", clock=self.clock)
         self.queries = list(queries)
         self.checks = checks

@@ -1,16 +1,17 @@
 """A memory source beside DuckDB: all that was taken from it, and how event time judged each row.
 
 `load` writes two tables for the twins: `name`, the rows that are there, and `name_n` with what SQL
-cannot see: `_n` the arrival number, `_wm` the watermark that the row is judged by, and a column
-`_late_...` for each session rule. `name_w(w)` holds the source's watermark now.
+cannot see: `_n` the arrival number, `_wm` the watermark that the row is judged by, `_at` the clock's time
+when it came, and a column `_late_...` for each session rule. `name_w(w)` holds the source's watermark now.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import pyarrow as pa
 
 from support.compare import canonical
 from support.events import Judge, Row, Sessions
+
+CLOCK_START = datetime(2026, 1, 1)  # noqa: DTZ001  # naive, as TIMESTAMP is
 
 
 @functools.cache
@@ -31,12 +34,20 @@ def oracle() -> duckdb.DuckDBPyConnection:
 
 @dataclass
 class Taken:
-    """A row that an epoch took."""
+    """A row that an epoch took.
+
+    Attributes:
+        number: of its arrival, among those of all sources.
+        mark: the watermark that it is judged by.
+        at_s: the clock's time, in seconds from `CLOCK_START`.
+        late: for each session rule.
+    """
 
     row: Row
     weight: int
     number: int
     mark: datetime | None = None
+    at_s: float = 0.0
     late: tuple[bool, ...] = ()
 
 
@@ -47,6 +58,8 @@ class Source:
     Attributes:
         judge: follows its watermark, if it has one.
         sessions: name of a `_late_NAME` column -> the rule.
+        waiting: row, weight, partition and number of what was pushed.
+        marks: the watermark after the row of that number, where it rose.
     """
 
     name: str
@@ -55,7 +68,8 @@ class Source:
     judge: Judge | None = None
     sessions: dict[str, Sessions] = field(default_factory=dict)
     taken: list[Taken] = field(default_factory=list)
-    waiting: list[tuple[Row, int, int]] = field(default_factory=list)  # row, weight, partition
+    waiting: list[tuple[Row, int, int, int]] = field(default_factory=list)
+    marks: list[tuple[int, datetime]] = field(default_factory=list)
     schema: pa.Schema | None = None
     _there: dict[Any, list[Taken]] = field(default_factory=dict)
 
@@ -68,34 +82,56 @@ class Source:
         more = f", {self.options}" if self.options else ""
         return f"CREATE SOURCE {self.name} ({self.columns}) WITH (connector = 'memory'{more})"
 
-    def push(self, rows: Sequence[Row], weights: Sequence[int] | None, partition: int) -> None:
+    def push(
+        self, rows: Sequence[Row], weights: Sequence[int] | None, partition: int, numbers: Iterator[int]
+    ) -> None:  # fmt: skip
         """Notes rows that an epoch will take."""
         assert self.schema is not None
         names = self.schema.names
         signs = [1] * len(rows) if weights is None else list(weights)
         full = [{n: row.get(n) for n in names} for row in rows]
-        self.waiting += [(r, w, partition) for r, w in zip(full, signs, strict=True)]
+        self.waiting += [(r, w, partition, next(numbers)) for r, w in zip(full, signs, strict=True)]
 
-    def step(self) -> None:
+    def step(self, now_s: float) -> None:
         """What waited has come."""
-        for row, weight, partition in self.waiting:
-            taken = Taken(row, weight, len(self.taken) + 1)
+        for row, weight, partition, number in self.waiting:
+            taken = Taken(row, weight, number, at_s=now_s)
             if self.judge is not None:
                 self._time(taken, self.judge, partition)
-            self.taken.append(taken)
-            same = self._there.setdefault(canonical(row), [])
-            if weight > 0:
-                same.append(taken)
-            elif same:
-                same.pop()  # the copy that came last
+            self.take(taken)
         self.waiting = []
+
+    def take(self, taken: Taken) -> None:
+        self.taken.append(taken)
+        same = self._there.setdefault(canonical(taken.row), [])
+        if taken.weight > 0:
+            same.append(taken)
+        elif same:
+            same.pop()  # the copy that came last
 
     def _time(self, taken: Taken, judge: Judge, partition: int) -> None:
         before = judge.source
         taken.mark = judge.take(taken.row, partition)
+        self.judge_sessions(taken, before)
+        self.note_mark(taken.number)
+
+    def judge_sessions(self, taken: Taken, before: datetime | None) -> None:
+        """Args: `before` is the source's watermark before the row."""
+        assert self.judge is not None
         taken.late = tuple(
-            not rule.admit(taken.row, taken.mark, judge, before) for rule in self.sessions.values()
+            not r.admit(taken.row, taken.mark, self.judge, before) for r in self.sessions.values()
         )
+
+    def note_mark(self, number: int) -> None:
+        """The watermark as it is now is that of the rows after this number."""
+        now = None if self.judge is None else self.judge.source
+        if now is not None and (not self.marks or now > self.marks[-1][1]):
+            self.marks.append((number, now))
+
+    def mark_before(self, number: int) -> datetime | None:
+        """The source's watermark just before a row came, of whatever source."""
+        at = bisect_left(self.marks, number, key=lambda m: m[0])
+        return self.marks[at - 1][1] if at else None
 
     def there(self) -> list[Taken]:
         """What is there, in order of arrival."""
@@ -137,6 +173,9 @@ class Source:
         columns = {
             "_n": pa.array([t.number for t in there], pa.int64()),
             "_wm": pa.array([t.mark for t in there], self._time_type),
+            "_at": pa.array(
+                [CLOCK_START + timedelta(seconds=t.at_s) for t in there], pa.timestamp("us")
+            ),
         }
         for i, name in enumerate(self.sessions):
             lates = [bool(t.late and t.late[i]) for t in there]

@@ -48,3 +48,34 @@ SELECT * EXCLUDE (_at) FROM (
 -- The newest row of each key.
 CREATE OR REPLACE TEMP MACRO newest(s, key) AS TABLE
 FROM query_table(s) QUALIFY row_number() OVER (PARTITION BY key ORDER BY _n DESC) = 1;
+
+-- Windows by the clock: `_at` is its time when the row came, and no row is late.
+CREATE OR REPLACE TEMP MACRO tumble_clock(s, size, origin := TIMESTAMP '1970-01-01') AS TABLE
+SELECT *, time_bucket(size, _at, origin) AS window_start, window_start + size AS window_end FROM query_table(s);
+
+CREATE OR REPLACE TEMP MACRO hop_clock(s, slide, size, origin := TIMESTAMP '1970-01-01') AS TABLE
+SELECT * FROM (
+  SELECT r.*, time_bucket(slide, _at, origin) - to_microseconds(i * epoch_us(slide)) AS window_start, window_start + size AS window_end
+  FROM query_table(s) AS r, range(100) AS _windows(i)
+) WHERE _at < window_end;
+
+CREATE OR REPLACE TEMP MACRO cumulate_clock(s, step, size, origin := TIMESTAMP '1970-01-01') AS TABLE
+SELECT * FROM (
+  SELECT r.*, time_bucket(size, _at, origin) AS window_start, window_start + to_microseconds((i + 1) * epoch_us(step)) AS window_end
+  FROM query_table(s) AS r, range(100) AS _windows(i)
+) WHERE _at < window_end AND window_end <= window_start + size;
+
+CREATE OR REPLACE TEMP MACRO session_clock(s, gap, key := 1) AS TABLE
+SELECT * EXCLUDE (_begins, _session), min(_at) OVER (PARTITION BY key, _session) AS window_start,
+  max(_at) OVER (PARTITION BY key, _session) + gap AS window_end
+FROM (
+  SELECT *, sum(_begins) OVER (PARTITION BY key ORDER BY _at) AS _session FROM (
+    SELECT *, CASE WHEN _at - lag(_at) OVER (PARTITION BY key ORDER BY _at) <= gap THEN 0 ELSE 1 END AS _begins FROM query_table(s)
+  )
+);
+
+-- The table that a change stream describes: what came, without what was taken back.
+CREATE OR REPLACE TEMP MACRO described(s) AS TABLE
+SELECT unnest(r) FROM (
+  SELECT after AS r FROM query_table(s) WHERE after IS NOT NULL EXCEPT ALL SELECT before FROM query_table(s) WHERE before IS NOT NULL
+);

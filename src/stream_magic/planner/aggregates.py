@@ -84,7 +84,9 @@ def order_of(node: exp.Expr) -> exp.Order | None:
 
 
 def with_order(core: exp.Expr, keys: Sequence[exp.Ordered]) -> None:
-    """Puts an ORDER BY into a call that has none."""
+    """Puts an ORDER BY into a call that has none; no keys, as of constants, are no order."""
+    if not keys:
+        return
     last = list(core.iter_expressions())[-1]
     last.replace(exp.Order(this=last.copy(), expressions=list(keys)))
 

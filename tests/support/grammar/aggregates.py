@@ -64,10 +64,25 @@ AGGREGATES = [
           "string_agg({text}, '-' ORDER BY {exact}{ties})", "array_agg({any} ORDER BY {exact} DESC NULLS LAST{ties})", order="ties"),
 ]  # fmt: skip
 
+# Python functions; they take no FILTER.
+PYTHON = [
+    *_all("text", "py_most({text})"),
+    *_all(
+        "integer",
+        "py_dot({integer}::BIGINT, {natural}::BIGINT)",
+        "py_dot({integer}::BIGINT, {integer}::BIGINT)",
+    ),
+]
+
 
 def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) -> tuple[Text, str]:
     """A call over the rows of a relation, and the family of its result."""
-    known = [a for a in AGGREGATES if not families or a.family in families]
+    is_python = draw.has_python and draw.chance(0.5)
+    known = [
+        a for a in (PYTHON if is_python else AGGREGATES) if not families or a.family in families
+    ]
+    if not known:
+        return aggregate(draw, relation, families)
     if not relation.arrival:
         known = [a for a in known if a.order != "arrival"]
     if draw.chance(0.95):
@@ -97,7 +112,9 @@ def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) ->
         by = f" ORDER BY {kept['integer']}"
     sql = call.replace("{by}", "").replace("{ties}", "")
     twin = call.replace("{by}", by).replace("{ties}", by)
-    if draw.chance(0.2) and not sql.endswith("VARCHAR"):
+    if found in PYTHON:
+        draw.meet("python:aggregate")
+    elif draw.chance(0.2) and not sql.endswith("VARCHAR"):
         draw.meet("aggregate with FILTER")
         test = condition(draw, relation.columns)
         sql, twin = (f"{t} FILTER (WHERE {test})" for t in (sql, twin))

@@ -235,7 +235,8 @@ def qualify(draw: Draw, relation: Relation | None = None) -> Select:
 def unnested(draw: Draw) -> Select:
     """UNNEST in the list, in FROM, and LATERAL."""
     relation = base(draw)
-    lists = [c.text for c in relation.of("list", "array")] or ["range(a0.k::BIGINT)"]
+    key = next(c.text for c in relation.columns if c.name == "k")
+    lists = [c.text for c in relation.of("list", "array")] or [f"range({key}::BIGINT)"]
     chosen = draw.one(lists)
     form = draw.one(("list", "from", "join", "lateral", "struct"))
     draw.meet(f"unnest:{form}")

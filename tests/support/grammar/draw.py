@@ -78,12 +78,17 @@ class Relation:
 
 @dataclass
 class Draw:
-    """One query's dice. `met` collects the names of what it used, for the figures."""
+    """One query's dice. `met` collects the names of what it used, for the figures.
+
+    Attributes:
+        has_python: expressions and aggregates may call Python functions.
+    """
 
     rng: random.Random
     world: World
     met: set[str] = field(default_factory=set)
     depth: int = 0
+    has_python: bool = False
     _names: dict[str, int] = field(default_factory=dict)
 
     def chance(self, p: float) -> bool:

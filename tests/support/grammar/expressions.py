@@ -53,6 +53,19 @@ SCALARS: dict[str, list[str]] = {
     "blob": ["encode({text})", "{blob} || 'a'::BLOB"],
 }  # fmt: skip
 
+# Calls of Python functions, see `python.py`.
+PYTHON = {
+    "integer": ["py_rest(({integer})::BIGINT)"],
+    "real": [
+        "py_half(({real})::DOUBLE)",
+        "py_twice(({real})::DOUBLE)",
+        "py_twice(({integer})::DOUBLE)",
+    ],
+    "text": ["py_text({text}, ({integer})::BIGINT)"],
+    "boolean": ["py_long({text})"],
+    "list": ["py_list({list}::BIGINT[])"],
+}
+
 # What a projection may show: families that an expression can make.
 FAMILIES = tuple(f for f in SCALARS if f != "json")
 
@@ -70,6 +83,9 @@ def expression(draw: Draw, columns: Sequence[Column], family: str, depth: int = 
     templates = SCALARS.get(family)
     if templates is None or depth == 0:
         return draw.one(LITERALS.get(family, (f"NULL::{_TYPES.get(family, 'INTEGER')}",)))
+    if draw.has_python and family in PYTHON and draw.chance(0.4):
+        templates = PYTHON[family]
+        draw.meet("python:scalar")
     template = draw.one([t for t in templates if fits(t, columns)] or templates)
     holes = _HOLE.sub(lambda m: f"({expression(draw, columns, m[1], depth - 1)})", template)
     return holes.replace("{{", "{").replace("}}", "}")

@@ -15,7 +15,7 @@ from support.grammar.play import Difference
 def as_golden(found: Difference) -> str:
     """Streams, query, twin and rows; what is expected is for DuckDB to say."""
     used = {e.source for e in found.events if isinstance(e, Push)}
-    tables = [t for t in found.world.tables if t.name in used or t.name in found.drawn.sql]
+    tables = [t for t in found.world.sources if t.name in used or t.name in found.drawn.sql]
     lines = ["# Found by the law run."]
     for table in tables:
         source = table.source()

@@ -36,25 +36,28 @@ class End:
 
 
 Event = Push | Step | Idle | End
+SOME_IDLE_S = 40  # after two such pauses partitions that were silent are idle
 
 
 def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
     """Rows for every table, in epochs of any size, also empty ones."""
     events: list[Event] = []
-    tapes = [_Tape(rng, t) for t in world.tables]
+    tapes = [_Changes(rng, t) if t.image else _Tape(rng, t) for t in world.sources]
     now_s = 0.0
-    pauses = (40,) if rng.random() < 0.3 else (61,)  # after two of 40 s only the silent are idle
+    pauses = (SOME_IDLE_S,) if rng.random() < 0.3 else (61,)
     for _ in range(epochs):
         events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 1, 3, 6, 10)))]
         events.append(Step())
         now_s += rng.choice((0, 1, 4, 12, 30))
-        if rng.random() < (0.25 if pauses == (40,) else 0.04):
+        if rng.random() < (0.25 if pauses == (SOME_IDLE_S,) else 0.04):
             events.append(Idle(rng.choice(pauses)))
+        elif rng.random() < 0.12:
+            events.append(Idle(rng.choice((1, 4, 9))))
     if rng.random() < 0.35:
         events += [push for tape in tapes for push in tape.take_back()]
         events.append(Step())
     if rng.random() < 0.4:
-        events += [End(t.name) for t in world.tables if rng.random() < 0.8]
+        events += [End(t.name) for t in world.sources if rng.random() < 0.8]
         events.append(Step())
     return events
 
@@ -92,6 +95,27 @@ class _Tape:
         """The last of four partitions is silent from the beginning in a third of the tables."""
         count = self._table.partitions
         return self._rng.randrange(count - 1 if count > 1 and self._table.delay_s == 0 else count)
+
+
+class _Changes(_Tape):
+    """Draws changes of a table's rows: some tell of rows that never were."""
+
+    def next(self, now_s: float) -> Push:
+        rng = self._rng
+        self._count += 1
+        kind = rng.choice(("c", "c", "r", "u", "u", "d")) if self._there else "c"
+        before = after = None
+        if kind in "ud":
+            before = self._there.pop(rng.randrange(len(self._there)))
+            if rng.random() < 0.15:
+                self._there.append(before)
+                before = self._table.row(rng, -self._count, now_s)
+        if kind in "cru":
+            number = before["id"] if before else self._count
+            again = kind == "c" and self._there and rng.random() < 0.15
+            after = rng.choice(self._there) if again else self._table.row(rng, number, now_s)
+            self._there.append(after)
+        return Push(self._table.name, {"op": kind, "before": before, "after": after})
 
 
 def recut(events: Sequence[Event], *, by_rows: bool) -> list[Event]:

@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from support.compare import canonical
-from support.grammar.history import End, Event, Idle, Push, Step
+from support.grammar.history import SOME_IDLE_S, End, Event, Idle, Push, Step
 from support.grammar.world import Table, World
+from support.law import IDLE_S
 
 _HUGE = 2**31
 
@@ -20,16 +21,22 @@ def met_in(world: World, events: Sequence[Event]) -> set[str]:
     found = {f"type:{k.sql}" for t in world.tables for k in t.columns.values()}
     if world.forget_rows == 0:
         found.add("input:joins forget at once")
-    for table in world.tables:
+    for table in world.sources:
         found |= _of_table(table, [e for e in events if isinstance(e, Push) and e.source == table.name])  # fmt: skip
     if any(isinstance(a, Step) and isinstance(b, Step) for a, b in itertools.pairwise(events)):  # fmt: skip
         found.add("input:empty epoch")
     for event in events:
         if isinstance(event, Idle):
-            found.add("input:all idle" if event.seconds > 60 else "input:some idle")
+            found.add(_idle(event.seconds))
         elif isinstance(event, End):
             found.add("input:end of a source")
     return found
+
+
+def _idle(seconds: int) -> str:
+    if seconds < SOME_IDLE_S:
+        return "input:the clock goes on"
+    return "input:all idle" if seconds > IDLE_S else "input:some idle"
 
 
 def _of_table(table: Table, pushes: Sequence[Push]) -> set[str]:

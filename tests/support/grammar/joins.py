@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.grammar.clauses import grouped, items, maybe_where, projection
-from support.grammar.draw import Column, Draw, Relation, both, plain
+from support.grammar.draw import Column, Draw, Relation, Text, both, plain
 from support.grammar.kinds import EXACT
 from support.grammar.relations import base, cache, derived
 from support.grammar.select import Item, Query, Select
@@ -185,11 +185,7 @@ def interval_join(draw: Draw) -> Query:
     left, right = (base(draw, timed=True) for _ in range(2))
     kind = draw.one(("JOIN", "LEFT JOIN"))
     draw.meet(f"interval {kind}")
-    late = "(SELECT * FROM {t} WHERE {a}._wm IS NULL OR {a}.ts IS NULL OR {a}.ts >= {a}._wm) AS {a}"
-    sides = []
-    for r in (left, right):
-        alias = r.columns[0].text.partition(".")[0]
-        sides.append(replace(r.text, twin=late.format(t=r.text.twin, a=alias)))
+    sides = [in_time(left), in_time(right)]
     a, b = (next(c.text for c in r.columns if c.name == "ts") for r in (left, right))
     k, j = (next(c.text for c in r.columns if c.name == "k") for r in (left, right))
     low, high = draw.one(((0, 10), (-5, 5), (0, 3)))
@@ -200,3 +196,12 @@ def interval_join(draw: Draw) -> Query:
     relation = Relation(text, (*left.columns, *right.columns))
     shown: tuple[Item, ...] = items(draw, relation, 2, 4)
     return Select(shown, text)
+
+
+def in_time(relation: Relation) -> Text:
+    """The twin has it without rows that came behind their watermark."""
+    alias = relation.columns[0].text.partition(".")[0]
+    test = f"{alias}._wm IS NULL OR {alias}.ts IS NULL OR {alias}.ts >= {alias}._wm"
+    return replace(
+        relation.text, twin=f"(SELECT * FROM {relation.text.twin} WHERE {test}) AS {alias}"
+    )

@@ -7,7 +7,8 @@ from support.grammar.draw import Column, Draw, Relation, Text
 from support.grammar.kinds import EXACT
 from support.grammar.over import ORDERED, TOTALS, fill
 from support.grammar.relations import named
-from support.grammar.select import Item, Query, Select
+from support.grammar.select import Item, Select
+from support.grammar.world import Table
 
 _COUNTED = ("row_number()", "lag({any})", "lag({any}, 2)", "lag({any} IGNORE NULLS)", "rank()", "dense_rank()")  # fmt: skip
 _AHEAD_S = 5
@@ -18,9 +19,9 @@ _FRAMES = (
 )  # fmt: skip
 
 
-def over_on_close(draw: Draw) -> Query:
+def over_on_close(draw: Draw, table: Table | None = None) -> Select:
     """One or two window functions over a source with a watermark."""
-    table = draw.one(draw.world.timed)
+    table = table or draw.one(draw.world.timed)
     relation = named(draw, table, table.name, f"{table.name}_n")
     alias = relation.columns[0].text.partition(".")[0]
     calls = [_call(draw, relation, f"{alias}.ts", i) for i in range(draw.rng.randint(1, 2))]

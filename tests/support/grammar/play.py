@@ -18,10 +18,13 @@ from stream_magic.engine.operators import join as join_operator
 from stream_magic.engine.operators import running, waiting
 from stream_magic.errors import StreamMagicError
 from support.grammar import inputs
+from support.grammar.clocked import BY_CLOCK
 from support.grammar.figures import Figures
 from support.grammar.history import End, Event, Idle, Push, Step, recut, smaller
 from support.grammar.plans import Planned, met_in, watched
+from support.grammar.python import defined
 from support.grammar.shapes import Drawn
+from support.grammar.windows import FROM_JOIN
 from support.grammar.world import World
 from support.law import Batch, Query, Trial
 from support.sources import oracle
@@ -66,8 +69,8 @@ class Play(Trial):
             setup.append(world.cache_statement.format(path=folder / "c0.parquet"))
             tables["c0"] = world.cache
         super().__init__(
-            [t.source() for t in world.tables], [Query(d.sql, d.twin) for d in drawn], setup, tables,
-            first=first, may_refuse=True, checks=False,
+            [t.source() for t in world.sources], [Query(d.sql, d.twin) for d in drawn], setup, tables,
+            joins=world.joins, first=first, may_refuse=True, checks=False,
         )  # fmt: skip
         self.step()
         self._empty = {i: self._state_rows(i) for i in self.running}
@@ -114,7 +117,9 @@ class Play(Trial):
         plan = self.app._engine.flow.get(f"r{i}").plan  # type: ignore[union-attr]
         made = {n: base.name for n, (base, _, _) in self.world.streams.items()}
         names = {made.get(n, n) for n in plan.inputs}
-        return bool(names) and all(self.sources[n].is_changelog for n in names)
+        return bool(names) and all(
+            n in self.sources and self.sources[n].is_changelog for n in names
+        )
 
     def _state_rows(self, i: int) -> dict[str, int]:
         con = self.app._engine.database
@@ -220,17 +225,25 @@ def _difference(trial: Play, i: int, figures: Figures, scale: float) -> str:
 
 
 def _errors(trial: Play, i: int) -> Counter[str]:
-    """Reasons and raw rows of `errors.NAME`."""
+    """Codes and raw rows of `errors.NAME`."""
     node = trial.app._engine.flow.get(f"r{i}")
     if node is None or not node.errors.history().num_rows:
         return Counter()
-    return Counter(f"{e['code']} {e['raw']}" for e in trial.errors(i))
+    is_one = (
+        FROM_JOIN not in trial.drawn[i].met
+    )  # rows that arrive together are shown as the first of them
+    return Counter(f"{e['code']} {e['raw'] if is_one else ''}" for e in trial.errors(i))
 
 
 def _count_refusals(trial: Play, figures: Figures) -> None:
     for i, error in trial.refused.items():
         figures.refused[error.code] += 1
         figures.refusals.setdefault(error.code, f"{trial.drawn[i].sql}  -- {error.message}")
+
+
+def _begins(drawn: Drawn) -> bool:
+    """If it may begin in the middle: by the clock, what came before comes then."""
+    return BY_CLOCK not in drawn.met
 
 
 def _suits(drawn: Drawn, figures: Figures) -> bool:
@@ -245,16 +258,8 @@ def _suits(drawn: Drawn, figures: Figures) -> bool:
 
 def empty_tables(world: World) -> None:
     """The twins' tables without rows."""
+    Batch([t.source() for t in world.sources], joins=world.joins)
     con = oracle()
-    for table in world.tables:
-        declared = table.source().columns.partition(", WATERMARK")[0]
-        lates = "".join(f", _late_{n} BOOLEAN" for n in table.session_gaps)
-        time = table.columns["ts"].sql
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {table.name} ({declared})")
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table.name}_n ({declared}, _n BIGINT, _wm {time}{lates})"
-        )
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {table.name}_w (w {time})")
     if world.cache is not None:
         con.register("_cache", world.cache)
         con.execute("CREATE OR REPLACE TEMP TABLE c0 AS FROM _cache LIMIT 0")
@@ -265,13 +270,15 @@ def _playing(world: World, drawn: Sequence[Drawn], seen: Seen, late: int = 0) ->
     """The queries that DuckDB takes, in an app; so many of them begin later."""
     began = time.monotonic()
     empty_tables(world)
-    taken = [d for d in drawn if _suits(d, seen.figures)]
     with (
+        defined(),
         tempfile.TemporaryDirectory() as folder,
         patch.object(join_operator, "_FORGET_ROWS", world.forget_rows),
         patch.object(waiting, "_FORGET_ROWS", world.forget_rows),
         patch.object(running, "_FORGET", world.forget_rows),
     ):
+        taken = sorted((d for d in drawn if _suits(d, seen.figures)), key=_begins)
+        late = min(late, sum(_begins(d) for d in taken))
         trial = Play(world, taken, Path(folder), max(len(taken) - late, 1))
         try:
             yield trial

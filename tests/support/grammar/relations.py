@@ -28,7 +28,7 @@ def named(draw: Draw, table: Table, name: str, twin: str) -> Relation:
     columns = tuple(Column(f"{alias}.{n}", n, k.family) for n, k in table.columns.items())
     return Relation(
         Text(f"{name} AS {alias}", f"{twin} AS {alias}"), columns, f"{alias}._n",
-        f" EXCLUDE ({', '.join(['_n', '_wm', *(f'_late_{n}' for n in table.session_gaps)])})",
+        f" EXCLUDE ({', '.join(table.hidden)})",
         table.is_changelog,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.grammar.clauses import item, items, maybe_where
-from support.grammar.draw import Column, Draw, Relation, Text
+from support.grammar.draw import Column, Draw, Relation, Text, plain
 from support.grammar.expressions import expression
 from support.grammar.kinds import EXACT
 from support.grammar.relations import base, named
@@ -39,7 +39,7 @@ def _score(over: str) -> str:
     return f"({{x}} - avg({{x}}) OVER ({over})) / nullif(stddev_pop({{x}}) OVER ({over}), 0)"
 
 
-_CALLS = {
+CALLS = {
     "delta({x})": "{x} - lag({x}) OVER ({w})",
     "rate({x}, {t})": "({x} - lag({x}) OVER ({w})) / nullif(epoch({t}) - epoch(lag({t}) OVER ({w})), 0)",
     "moving_avg({x}, 3)": "avg({x}) OVER ({w} ROWS 2 PRECEDING)",
@@ -67,7 +67,7 @@ def series(draw: Draw) -> Query:
 def _call(draw: Draw, relation: Relation, i: int) -> Item:
     exact = [c.text for c in relation.columns if c.family in EXACT]
     part = f"PARTITION BY {', '.join(draw.some(exact, 1, 2))} " if draw.chance(0.7) else ""
-    call = draw.one(sorted(_CALLS))
+    call = draw.one(sorted(CALLS))
     time = next(c.text for c in relation.columns if c.name == "ts")
     value = expression(
         draw, [c for c in relation.columns if c.name in ("v", "k", "id")], "integer", 0
@@ -75,10 +75,24 @@ def _call(draw: Draw, relation: Relation, i: int) -> Item:
     by = f"{part}ORDER BY {time}"
     filled = {"{x}": value, "{t}": time, "{w}": f"{by}, {relation.order}", "{r}": by}
     draw.meet(f"series:{call.partition('(')[0]}")
-    sql, twin = f"{call} OVER ({by})", _CALLS[call]
+    sql, twin = f"{call} OVER ({by})", CALLS[call]
     for hole, text in filled.items():
         sql, twin = sql.replace(hole, text), twin.replace(hole, text)
     return Item(Text(sql, twin), Column(f"z{i}", f"z{i}", "opaque"))
+
+
+def time_weighted(draw: Draw) -> Query:
+    """The time-weighted average of groups, without OVER."""
+    relation = base(draw)
+    by = draw.one([c for c in relation.columns if c.name in ("k", "g")])
+    time = next(c.text for c in relation.columns if c.name == "ts")
+    values = [c for c in relation.columns if c.name in ("v", "k", "id")]
+    value = expression(draw, values, "integer", 0)
+    draw.meet("series:time_weighted_avg of groups")
+    twin = _TIME_WEIGHTED.replace("{over}", "").replace("{x}", value).replace("{t}", time)
+    call = Item(Text(f"time_weighted_avg({value}, {time})", twin), Column("z0", "z0", "opaque"))
+    key = Item(plain(by.text), Column("y0", "y0", by.family))
+    return Select((key, call), relation.text, maybe_where(draw, relation), plain("y0"))
 
 
 def filled(draw: Draw) -> Query:

@@ -1,4 +1,4 @@
-"""Window functions and `latest`, with the plain SQL that they mean (DESIGN 3.3 a)."""
+"""Window functions, with the plain SQL that they mean (DESIGN 3.3 a)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from support.grammar.clauses import grouped, items
 from support.grammar.draw import Column, Draw, Relation, Text, both, plain
+from support.grammar.over_close import over_on_close
 from support.grammar.relations import named
 from support.grammar.select import Item, Query, Select
 from support.grammar.world import Table
 
 SIZES = (5, 10, 20)
+FROM_JOIN = "from:joined stream"
 _EPOCH = {
     "timestamp": "TIMESTAMP '1970-01-01'",
     "timestamptz": "TIMESTAMPTZ '1970-01-01 00:00:00+00'",
@@ -21,7 +23,7 @@ def windowed(draw: Draw) -> Query:
     """A GROUP BY over the windows of a timed source, told at once or when they close."""
     table = draw.one(draw.world.timed)
     relation, kind = time_window(draw, table)
-    return _told(draw, table, relation, kind)
+    return told(draw, relation, kind, _closed(table))
 
 
 def session(draw: Draw) -> Query:
@@ -31,12 +33,44 @@ def session(draw: Draw) -> Query:
     if draw.chance(0.2):
         draw.meet("rows of sessions")
         return Select(items(draw, relation, 2, 4), relation.text)
-    return _told(draw, table, relation, "SESSION")
+    return told(draw, relation, "SESSION", _closed(table))
 
 
-def _told(draw: Draw, table: Table, relation: Relation, kind: str) -> Select:
-    """A GROUP BY over windows, told at once or when they close."""
-    closes = draw.chance(0.4)
+def joined_windows(draw: Draw) -> Query:
+    """Windows over a stream that joins two, or over a join in WITH: groups, sessions, OVER on close."""
+    join = draw.world.join
+    query = _over_joined(draw)
+    if draw.chance(0.5):
+        draw.meet(FROM_JOIN)
+    else:
+        draw.meet("joined in WITH")
+        sql = query.source.sql.replace(join.table.name, "j")
+        source, ctes = Text(sql, query.source.twin), Text(f"WITH j AS ({join.select})", "")
+        query = replace(query, source=source, ctes=ctes)
+    draw.meet("joined within a bound" if join.within_s is not None else "joined without a bound")
+    return query
+
+
+def _over_joined(draw: Draw) -> Select:
+    table = draw.world.join.table
+    form = draw.one(("window", "window", "session", "over"))
+    draw.meet(f"joined and {form}")
+    if form == "over":
+        return over_on_close(draw, table)
+    relation, kind = (
+        (_session(draw, table), "SESSION") if form == "session" else time_window(draw, table)
+    )
+    return told(draw, replace(relation, arrival=""), kind, _closed(table))
+
+
+def _closed(table: Table) -> str:
+    """What the twin says of a window that has closed."""
+    return f"window_end + INTERVAL {table.lateness_s} SECONDS <= (SELECT w FROM {table.name}_w)"
+
+
+def told(draw: Draw, relation: Relation, kind: str, closed: str) -> Select:
+    """A GROUP BY over windows, told at once or when they close; changelogs (`closed` is '') only at once."""
+    closes = bool(closed) and draw.chance(0.4)
     draw.meet(f"window:{kind}", "emit:close" if closes else "emit:changes")
     key = draw.one(("window_start", "window_end"))
     end_together = kind in ("TUMBLE", "HOP") or key == "window_end"
@@ -44,9 +78,9 @@ def _told(draw: Draw, table: Table, relation: Relation, kind: str) -> Select:
     select = _by_window(draw, relation, has_both, key)
     if not closes:
         return select
-    end, late = "window_end", f"INTERVAL {table.lateness_s} SECONDS"
-    test = f"{end} + {late} <= (SELECT w FROM {table.name}_w)"
-    where = Text(select.where.sql, f"({select.where.twin}) AND {test}" if select.where else test)
+    where = Text(
+        select.where.sql, f"({select.where.twin}) AND {closed}" if select.where else closed
+    )
     return Select(
         select.items, select.source, where, select.group, select.having,
         emit=Text("EMIT ON WINDOW CLOSE", ""),
@@ -80,7 +114,7 @@ def time_window(draw: Draw, table: Table) -> tuple[Relation, str]:
         shift = draw.one(("", "", f"INTERVAL {size // 5} SECONDS"))
         return tumble(draw, table, size, shift), kind
     steps = f"INTERVAL {size} SECONDS, INTERVAL {size * count} SECONDS"
-    return _over(
+    return assigned(
         draw,
         table,
         f"{kind}({table.name}, ts, {steps})",
@@ -91,7 +125,7 @@ def time_window(draw: Draw, table: Table) -> tuple[Relation, str]:
 def tumble(draw: Draw, table: Table, size: int, shift: str = "") -> Relation:
     last = f", {shift}" if shift else ""
     call = f"TUMBLE({table.name}, ts, INTERVAL {size} SECONDS{last})"
-    return _over(
+    return assigned(
         draw,
         table,
         call,
@@ -105,7 +139,7 @@ def _more(table: Table, shift: str = "") -> str:
     return f"late := INTERVAL {table.lateness_s} SECONDS, origin := {origin}"
 
 
-def _over(draw: Draw, table: Table, call: str, twin: str, family: str = "") -> Relation:
+def assigned(draw: Draw, table: Table, call: str, twin: str, family: str = "") -> Relation:
     """The function under an alias, with the window's bounds among its columns."""
     relation = named(draw, table, call, twin)
     alias = relation.columns[0].text.partition(".")[0]
@@ -121,7 +155,7 @@ def _session(draw: Draw, table: Table) -> Relation:
     by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
     call = f"SESSION({table.name}, ts, INTERVAL {gap} SECONDS{by})"
     twin = f"session('{table.name}_n', INTERVAL {gap} SECONDS{keyed}, is_late := _late_{rule})"
-    return _over(draw, table, call, twin)
+    return assigned(draw, table, call, twin)
 
 
 def row_window(draw: Draw) -> Query:
@@ -136,7 +170,7 @@ def row_window(draw: Draw) -> Query:
     numbers = f"{count}" if kind == "TUMBLE_ROWS" else f"{count}, {count * 2}"
     by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
     call = f"{kind}({table.name}, {numbers}{by})"
-    relation = _over(
+    relation = assigned(
         draw, table, call, f"{kind.lower()}('{table.name}_n', {numbers}{keyed})", "integer"
     )
     if draw.chance(0.3):
@@ -155,16 +189,3 @@ def window_join(draw: Draw) -> Query:
     )
     text = both("{l} JOIN {r} ON {o}", l=left.text, r=right.text, o=same)
     return Select(items(draw, Relation(text, (*left.columns, *right.columns)), 2, 4), text)
-
-
-def latest(draw: Draw) -> Query:
-    """The newest row of each key."""
-    table = draw.one([t for t in draw.world.tables if not t.is_changelog])
-    keys = draw.some(("k", "g"), 1, 2)
-    draw.meet("latest")
-    call = f"latest({table.name}, {', '.join(keys)})"
-    made = named(draw, table, call, f"newest('{table.name}_n', ({', '.join(keys)}))")
-    relation = replace(made, arrival="", is_changelog=True)
-    if draw.chance(0.5):
-        return grouped(draw, relation)
-    return Select(items(draw, relation, 2, 4), relation.text)

@@ -1,4 +1,4 @@
-"""Random tables: sources that only add, changelogs, streams and tables made of them, a cache."""
+"""Random tables: sources that only add, changelogs, a change stream, streams and tables made of them, a cache."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from support.events import Judge, Row, Sessions
 from support.grammar.kinds import START, TAME, WILD, Kind
+from support.joined import Joined
 from support.sources import Source
 
 DELAYS = (0, 5, 20)
@@ -28,6 +29,7 @@ class Table:
     Attributes:
         columns: name -> kind. `id` is given by count, `ts` follows the events' time.
         session_gaps: name of a `_late_` column -> (gap in seconds, key).
+        image: of a change stream: the columns of the rows that it tells of.
     """
 
     name: str
@@ -39,10 +41,21 @@ class Table:
     lateness_s: int = 0
     session_gaps: dict[str, tuple[int, str | None]] = field(default_factory=dict)
     repeats: bool = False
+    image: dict[str, Kind] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> str:
+        """The columns with their types."""
+        return ", ".join(f"{n} {k.sql}" for n, k in self.columns.items())
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What the twins' table has besides."""
+        return ("_n", "_wm", "_at", *(f"_late_{n}" for n in self.session_gaps))
 
     def source(self) -> Source:
         """The source anew, with nothing taken."""
-        declared = [f"{n} {k.sql}" for n, k in self.columns.items()]
+        declared = [self.declared]
         options = [f"partitions = {self.partitions}"]
         if self.is_timed:
             delay = f" - INTERVAL {self.delay_s} SECONDS" if self.delay_s else ""
@@ -54,21 +67,22 @@ class Table:
         judge = Judge(
             self.partitions, timedelta(seconds=self.delay_s), timedelta(seconds=self.lateness_s)
         )
-        rules = {
-            n: Sessions(timedelta(seconds=g), key) for n, (g, key) in self.session_gaps.items()
-        }
         return Source(
             self.name,
             ", ".join(declared),
             ", ".join(options),
             judge if self.is_timed else None,
-            rules,
+            self.session_rules(),
         )
 
+    def session_rules(self) -> dict[str, Sessions]:
+        """Anew, with nothing seen."""
+        return {n: Sessions(timedelta(seconds=g), key) for n, (g, key) in self.session_gaps.items()}
+
     def row(self, rng: random.Random, number: int, at_s: float) -> Row:
-        """A random row at about that time."""
+        """A random row at about that time; of a change stream one that it tells of."""
         found: dict[str, Any] = {}
-        for name, kind in self.columns.items():
+        for name, kind in (self.image or self.columns).items():
             if name == "id":
                 found[name] = number
             elif name == "ts" and self.is_timed:
@@ -82,11 +96,46 @@ class Table:
 
 
 @dataclass
+class Join:
+    """A stream that joins two timed sources by `k`, and that twins read like a source: `table` describes it.
+
+    Attributes:
+        within_s: if it is bounded in time.
+    """
+
+    table: Table
+    left: Table
+    right: Table
+    within_s: int | None = None
+
+    @property
+    def select(self) -> str:
+        near = f" AND b.ts BETWEEN a.ts - INTERVAL {self.within_s} SECONDS AND a.ts + INTERVAL {self.within_s} SECONDS"
+        shown = ", ".join(f"{'ab'[side]}.{column} AS {name}" for name, side, column in _SHOWN)
+        bound = "" if self.within_s is None else near
+        return f"SELECT {shown} FROM {self.left.name} AS a JOIN {self.right.name} AS b ON a.k = b.k{bound}"
+
+    def joined(self, sources: dict[str, Source]) -> Joined:
+        judge = Judge(1, timedelta(0), timedelta(seconds=self.table.lateness_s))
+        return Joined(
+            self.table.name, self.table.declared, "", judge, self.table.session_rules(),
+            sides=(sources[self.left.name], sources[self.right.name]), shown=_SHOWN,
+            within=None if self.within_s is None else timedelta(seconds=self.within_s),
+        )  # fmt: skip
+
+
+# Columns of a `Join`: name, side, column there.
+_SHOWN = (("id", 0, "id"), ("k", 0, "k"), ("g", 1, "g"), ("v", 1, "v"), ("ts", 0, "ts"), ("other", 1, "id"))  # fmt: skip
+
+
+@dataclass
 class World:
     """Tables, and what is made of them before the queries.
 
     Attributes:
         setup: statements; `streams` name what they make: name -> (table it reads, twin, is_changelog).
+        join: the stream `j0`.
+        changes: a change stream, whose rows tell of a table's.
         cache: rows of the cache `c0`, with the key `k`.
         forget_rows: joins forget when so many rows came: 0 is in every epoch.
     """
@@ -94,6 +143,8 @@ class World:
     tables: list[Table]
     streams: dict[str, tuple[Table, str, bool]]
     setup: list[str]
+    join: Join
+    changes: Table
     cache: pa.Table | None
     forget_rows: int = 20_000
 
@@ -101,8 +152,9 @@ class World:
     def draw(cls, rng: random.Random) -> World:
         tables = [_table(rng, f"s{i}") for i in range(rng.choice((2, 3, 3)))]
         tables[0].is_timed, tables[0].is_changelog = True, False
-        tables[1].is_changelog = rng.random() < 0.7
+        tables[1].is_changelog = rng.random() < 0.6
         tables[1].is_timed = not tables[1].is_changelog
+        tables[-1].is_timed |= not tables[-1].is_changelog and rng.random() < 0.4
         for table in tables:
             _time(rng, table)
         streams: dict[str, tuple[Table, str, bool]] = {}
@@ -113,8 +165,19 @@ class World:
             test = rng.choice(("k IS NOT NULL", "g <> 'a'", "k > 0 OR k IS NULL"))
             setup.append(f"CREATE {kind} {name} AS SELECT * FROM {base.name} WHERE {test}")
             streams[name] = (base, f"(SELECT * FROM {base.name}_n WHERE {test})", base.is_changelog)
+        join = _join(rng, [t for t in tables if t.is_timed])
+        setup.append(f"CREATE STREAM {join.table.name} AS {join.select}")
         cache = _cache(rng) if rng.random() < 0.5 else None
-        return cls(tables, streams, setup, cache, rng.choice((0, 20_000)))
+        return cls(tables, streams, setup, join, _changes(rng), cache, rng.choice((0, 20_000)))
+
+    @property
+    def sources(self) -> list[Table]:
+        """All that rows are pushed into."""
+        return [*self.tables, self.changes]
+
+    def joins(self, sources: dict[str, Source]) -> list[Joined]:
+        """For a `Batch`."""
+        return [self.join.joined(sources)]
 
     @property
     def timed(self) -> list[Table]:
@@ -147,6 +210,35 @@ def _time(rng: random.Random, table: Table) -> None:
         table.session_gaps = {"all": (gap, None), "k": (gap, "k")}
         if rng.random() < 0.2:
             table.columns["ts"] = Kind("TIMESTAMPTZ", "timestamptz", (START,))
+
+
+def _join(rng: random.Random, timed: list[Table]) -> Join:
+    left, right = rng.choice(timed), rng.choice(timed)
+    columns = {name: (left, right)[side].columns[column] for name, side, column in _SHOWN}
+    gap = rng.choice(GAPS)
+    table = Table(
+        "j0", columns, is_timed=True, lateness_s=max(left.lateness_s, right.lateness_s),
+        session_gaps={"all": (gap, None), "k": (gap, "k")},
+    )  # fmt: skip
+    is_comparable = left.columns["ts"].family == right.columns["ts"].family
+    return Join(table, left, right, rng.choice((None, 3, 30)) if is_comparable else None)
+
+
+def _changes(rng: random.Random) -> Table:
+    image = {"id": Kind("BIGINT", "integer", ()), "k": _KEY, "g": _GROUP, "v": rng.choice(_VALUES)}
+    image["ts"] = Kind(
+        "TIMESTAMP", "timestamp", tuple(START + timedelta(seconds=s) for s in (0, 1, 1, 9, 70))
+    )
+    image |= {
+        f"c{i}": kind
+        for i, kind in enumerate(rng.sample([k for k in TAME if k.family != "real"], 2))
+    }
+    struct = f"STRUCT({', '.join(f'{n} {k.sql}' for n, k in image.items())})"
+    columns = {
+        "op": Kind("VARCHAR", "text", ()),
+        **{n: Kind(struct, "opaque", ()) for n in ("before", "after")},
+    }
+    return Table("m0", columns, image=image)
 
 
 def _cache(rng: random.Random) -> pa.Table:
