@@ -87,8 +87,9 @@ class EpochRunner:
             try:
                 outcome = self._compute(self._intake)
                 break
-            except _NodeFailure as failure:
-                self._stop(failure)
+            except StepFailure as failure:
+                if not failure.step.operator.take_care(failure.__cause__):
+                    self._stop(failure, self._intake)
         self._intake = None
         self._publish(outcome)
         return outcome
@@ -117,15 +118,12 @@ class EpochRunner:
         turn = Turn(last_seq=intake.last_seq, now_us=intake.now_us)
         wave = Wave(partial(self._flow_of, outcome), turn)
         nodes = [n for n in self._flow.queries() if self._can_run(n)]
-        try:
-            with self._database.transaction():
-                for node in nodes:
-                    if not node.has_history:
-                        wave.begin(node.program, self._watermark_so_far)
-                for node in nodes:
-                    self._run_query(node, outcome, wave, intake)
-        except StepFailure as e:
-            raise self._failure_of(e) from e
+        with self._database.transaction():
+            for node in nodes:
+                if not node.has_history:
+                    wave.begin(node.program, self._watermark_so_far)
+            for node in nodes:
+                self._run_query(node, outcome, wave, intake)
         wave.commit()
         return outcome
 
@@ -147,21 +145,22 @@ class EpochRunner:
             outcome.timelines[node.id] = out.timeline
         self._add_errors(outcome, node.id, wave.errors(node.program, is_first=is_first), intake)
 
-    def _failure_of(self, e: StepFailure) -> _NodeFailure:
-        """All queries that need the step stop; if it failed on what they begin with, only those that begin."""
-        users = [
-            n for n in self._flow.queries()
-            if any(s is e.step for s in n.program.steps()) and not (e.is_first and n.has_history)
-        ]  # fmt: skip
-        return _NodeFailure(users, e.message)
+    def _stop(self, failure: StepFailure, intake: Intake) -> None:
+        """Queries run no more, nor what is below them; their steps go on for others only.
 
-    def _stop(self, failure: _NodeFailure) -> None:
-        """Queries run no more, nor what is below them; their steps go on for others only."""
-        for node in failure.nodes:
+        All queries that need the step stop; if it failed on what they begin with, only those that begin.
+        """
+        for node in list(self._flow.queries()):
+            has_it = any(s is failure.step for s in node.program.steps())
+            if not has_it or (failure.is_first and node.has_history):
+                continue
             node.failure = failure.message
-            for stopped in (node, *self._flow.dependents(node.id)):
-                if isinstance(stopped, QueryNode):
-                    stopped.program.close()
+            reason = f"{node.relation.name} stopped: {failure.message}"
+            stopped = RowError("SM5008", reason, b"", seq=intake.last_seq)
+            intake.errors.setdefault(node.id, []).append(stopped)
+            for below in (node, *self._flow.dependents(node.id)):
+                if isinstance(below, QueryNode):
+                    below.program.close()
 
     def _watermark_so_far(self, relation: str) -> Timeline | None:
         """As it was before this epoch."""
@@ -269,12 +268,3 @@ class EpochRunner:
         if delta is not None and delta.num_rows:
             node.deliverer.offer(outcome.epoch, delta)
             node.metrics.rate.add(delta.num_rows, now_s)
-
-
-class _NodeFailure(Exception):
-    """Queries could not run; the epoch runs again without them."""
-
-    def __init__(self, nodes: list[QueryNode], message: str) -> None:
-        super().__init__(message)
-        self.nodes = nodes
-        self.message = message

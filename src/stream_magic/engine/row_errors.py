@@ -13,6 +13,8 @@ import pyarrow as pa
 from stream_magic.core.change import SEQ, visible
 from stream_magic.language.catalog import ERRORS_SCHEMA
 
+NO_RESULT = "SM5007"
+
 
 @dataclass(frozen=True)
 class RowError:
@@ -48,7 +50,7 @@ class RowErrors:
         shown = visible(rows)
         names = [(labels or {}).get(n, n) for n in shown.column_names]
         seqs = rows.column(SEQ).to_pylist() if SEQ in rows.column_names else [-1] * rows.num_rows
-        for seq, raw in zip(seqs, _texts(shown.rename_columns(names)), strict=True):
+        for seq, raw in zip(seqs, as_texts(shown.rename_columns(names)), strict=True):
             self.rows.append(RowError(code, reason, raw, seq=seq))
 
     def _raw(self, seqs: Sequence[int]) -> list[bytes]:
@@ -62,10 +64,15 @@ class RowErrors:
             order = np.argsort(numbers, kind="stable")
             at = np.minimum(np.searchsorted(numbers, wanted, sorter=order), len(numbers) - 1)
             hits = np.flatnonzero(numbers[order[at]] == wanted)
-            texts = _texts(visible(origin.take(pa.array(order[at[hits]]))))
+            texts = as_texts(visible(origin.take(pa.array(order[at[hits]]))))
             for hit, text in zip(hits, texts, strict=True):
                 found[hit] = found[hit] or text
         return found
+
+
+def no_result(reason: str) -> str:
+    """What is said of a group: its rows are kept, and the result may come back."""
+    return f"{reason}: there is no result for these rows until it can be computed"
 
 
 def errors_table(rows: Sequence[RowError], epoch: int, now_us: int) -> pa.Table:
@@ -83,7 +90,7 @@ def errors_table(rows: Sequence[RowError], epoch: int, now_us: int) -> pa.Table:
     )
 
 
-def _texts(rows: pa.Table) -> list[bytes]:
+def as_texts(rows: pa.Table) -> list[bytes]:
     """Each row as JSON; a time that Python cannot hold is given as its number."""
     try:
         return [_as_json(row) for row in rows.to_pylist()]

@@ -70,7 +70,7 @@ from stream_magic.planner.nodes import (
     Union,
 )
 from stream_magic.planner.parts import Call, PythonCall, Sifted
-from stream_magic.planner.pieces import pieces
+from stream_magic.planner.pieces import may_overflow, pieces
 from stream_magic.planner.refuse import refuse_types
 from stream_magic.planner.text import read_with_types, with_places
 
@@ -391,9 +391,11 @@ class Lowering:
 
         def made(call: Call) -> Call:
             state = f"SELECT {call.state_sql} AS s FROM {source}{group}"
-            if not (call.is_mergeable and binder.can_run(state, table)):
+            kinds = dict(zip(names, types, strict=True))
+            is_mergeable = call.is_mergeable and not may_overflow(call.sql, kinds)
+            if not (is_mergeable and binder.can_run(state, table)):
                 return replace(call, is_mergeable=False)
-            return replace(call, pieces=pieces(call.sql, dict(zip(names, types, strict=True))))
+            return replace(call, pieces=pieces(call.sql, kinds))
 
         given = source
         if bounds is not None:

@@ -18,6 +18,19 @@ _SUMMED = frozenset(
 _COMPARED = frozenset({"VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 
 
+# Partial sums of them overflow though the whole sum does not.
+_OVERFLOWING = frozenset({"HUGEINT", "INTERVAL"})
+
+
+def may_overflow(sql: str, types: Mapping[str, str]) -> bool:
+    """Whether merging partial states of this call may fail where the call over all rows does not."""
+    core = aggregate_core(parse_select(f"SELECT {sql}").expressions[0])
+    given = list(core.iter_expressions())
+    is_sum = function_name(core) in ("sum", "avg", "mean")
+    kind = types.get(given[0].name, "") if given and isinstance(given[0], exp.Column) else ""
+    return is_sum and kind in _OVERFLOWING
+
+
 def pieces(sql: str, types: Mapping[str, str]) -> tuple[Piece, ...]:
     """Of one aggregate call over columns of these DuckDB types; () if it is none of them."""
     call = parse_select(f"SELECT {sql}").expressions[0]

@@ -16,7 +16,6 @@ _Numbers = npt.NDArray[Any]
 _FIRST = 1_024
 _SMALL_DECIMAL = 18  # digits that fit 64 bits
 _WORD = np.longdouble(2) ** 64
-_LARGEST = 5 * 10**18  # upper word of a sum that a DECIMAL(38, s) holds
 
 
 class Values(NamedTuple):
@@ -54,6 +53,10 @@ class Kind(ABC):
     @abstractmethod
     def combine(self, old: Values, new: Values) -> tuple[_Numbers, ...]:
         """The words of both together, where neither is NULL."""
+
+    def fit(self, values: Values) -> npt.NDArray[np.bool_]:
+        """Which of them can be written."""
+        return np.ones(len(values.valid), bool)
 
     @abstractmethod
     def write(self, values: Values, kind: pa.DataType) -> pa.Array: ...
@@ -98,29 +101,34 @@ class Number(Kind):
 
 
 class Wide(Kind):
-    """Sums of 128 bits: a lower and an upper word."""
+    """Sums of 128 bits: a lower and an upper word, and one above them for what does not fit for a while."""
 
-    dtypes = (np.uint64, np.int64)
+    dtypes = (np.uint64, np.uint64, np.int64)
 
     def read(self, column: pa.ChunkedArray) -> Values:
         array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         words = _decimal_words(array)
-        return Values((words[:, 0], words[:, 1].view(np.int64)), _valid(array))
+        low, high = words[:, 0], words[:, 1]
+        return Values((low, high, _sign(high)), _valid(array))
 
     def combine(self, old: Values, new: Values) -> tuple[_Numbers, ...]:
         low = old.words[0] + new.words[0]
-        high = old.words[1] + new.words[1] + (low < old.words[0])
-        if len(high) and np.abs(high).max() > _LARGEST:
-            raise OverflowError("a sum has more than 38 digits")
-        return low, high
+        both = old.words[1] + new.words[1]
+        high = both + (low < old.words[0])
+        return low, high, old.words[2] + new.words[2] + (both < old.words[1]) + (high < both)
+
+    def fit(self, values: Values) -> npt.NDArray[np.bool_]:
+        _, high, top = values.words
+        return np.asarray(top == _sign(high))
 
     def write(self, values: Values, kind: pa.DataType) -> pa.Array:
-        low, high = values.words
+        low, high, _ = values.words
         return _decimals(low, high, values.valid, kind)
 
     def floats(self, values: Values) -> npt.NDArray[np.float64]:
-        low, high = (word.astype(np.longdouble) for word in values.words)
-        return (high * _WORD + low).astype(np.float64)
+        low, high, _ = values.words
+        total = high.view(np.int64).astype(np.longdouble) * _WORD + low.astype(np.longdouble)
+        return total.astype(np.float64)
 
 
 def kind_of(kind: pa.DataType, how: How) -> Kind | None:
@@ -202,6 +210,11 @@ def _decimal_words(array: pa.Array) -> npt.NDArray[np.uint64]:
     words = np.frombuffer(array.buffers()[1], np.uint64).reshape(-1, 2)
     words = words[array.offset : array.offset + len(array)]
     return words if not array.null_count else np.where(_valid(array)[:, None], words, 0)
+
+
+def _sign(high: _Numbers) -> _Numbers:
+    """The word above this one: nothing, or all ones."""
+    return high.view(np.int64) >> 63
 
 
 def _decimals(

@@ -10,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stream_magic.core.change import WEIGHT
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until, without_late
 from stream_magic.engine.operators.output import at_close, numbered
+from stream_magic.engine.row_errors import NO_RESULT, RowError, as_texts, no_result
 from stream_magic.engine.state import ArrowInput, Database, StateSize
+from stream_magic.engine.values import VALUE_ERRORS, reason_of
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
+
+_FAILS = "_sm_fails"
 
 
 class GroupTables:
@@ -47,6 +52,12 @@ class GroupTables:
             self.database.execute(f"DROP TABLE IF EXISTS {table}")
         self.database.unregister(self.input_name)
 
+    def tell(self, groups: pa.Table, labels: Sequence[str], reason: str, turn: Turn) -> None:
+        """These groups give no row, because of this."""
+        keys = groups.select(self.shown).rename_columns(list(labels))
+        for raw in as_texts(keys) if labels else [b"{}"] * groups.num_rows:
+            turn.errors.rows.append(RowError(NO_RESULT, no_result(reason), raw, seq=turn.last_seq))
+
 
 class MergeOperator(Operator):
     """EMIT CHANGES: one row of states for each group; the old result is taken back, the new one given."""
@@ -66,6 +77,7 @@ class MergeOperator(Operator):
         database.execute(f"CREATE TABLE {self._state} AS {select} LIMIT 0")
         database.execute(f"CREATE TABLE {self._delta} AS FROM {self._state}")
         database.execute(f"PREPARE p{t.number} AS INSERT INTO {self._delta} {select}")
+        self._failure = ""  # why a result could not be computed once: since then each is tried
         self._changes = database.select(self._changes_sql())
         self._has_forgotten = False
         self.schema = plan.schema
@@ -82,12 +94,19 @@ class MergeOperator(Operator):
             self._forget(turn)
         return out
 
+    def take_care(self, error: BaseException | None) -> bool:
+        if self._failure or not isinstance(error, VALUE_ERRORS):
+            return False
+        self._failure = reason_of(error)
+        self._changes = self._t.database.select(self._changes_sql())
+        return True
+
     def state_size(self) -> StateSize:
         return self._t.database.size(self._state)
 
     @property
     def can_retell(self) -> bool:
-        return not self._has_forgotten
+        return not self._has_forgotten and not self._failure
 
     def retell(self, turn: Turn) -> pa.Table:
         calls = zip(self._plan.calls, self._states, strict=True)
@@ -113,28 +132,50 @@ class MergeOperator(Operator):
             f"{matched}WHEN NOT MATCHED THEN INSERT VALUES ({columns})"
         )
         t.database.execute(f"DELETE FROM {self._delta}")
+        if self._failure:
+            fails = pc.equal(changes.column(WEIGHT), 0)
+            t.tell(changes.filter(fails), self._plan.shown_keys, self._failure, turn)
+            changes = changes.filter(pc.invert(fails))
         return numbered(changes, turn.last_seq, self.schema)
 
     def _changes_sql(self) -> str:
-        """Old results with -1, new ones with +1, of groups whose result changed."""
+        """Old results with -1, new ones with +1, of groups whose result changed; with 0 those that begin to fail."""
         t, calls = self._t, list(zip(self._plan.calls, self._states, strict=True))
-        keys = ", ".join(f"d.{k}" for k in t.keys)
-        pairs = ", ".join(
-            f"finalize(g.{s}) AS old_{s}, finalize(combine(g.{s}, d.{s})) AS new_{s}"
-            for _, s in calls
-        )
-        joined = ", ".join(p for p in (keys, pairs, "g.present IS NOT NULL AS was_there") if p)
         changed = " OR ".join(
-            ["NOT was_there", *(f"old_{s} IS DISTINCT FROM new_{s}" for _, s in calls)]
-        )
+            ["NOT was_there", "NOT is_there", *(f"old_{s} IS DISTINCT FROM new_{s}" for _, s in calls)]
+        )  # fmt: skip
         old = ", ".join([*t.shown, *(f"old_{s} AS {c.name}" for c, s in calls)])
         new = ", ".join([*t.shown, *(f"new_{s} AS {c.name}" for c, s in calls)])
+        fails = f"UNION ALL SELECT {new}, 0::BIGINT AS {WEIGHT} FROM j WHERE begins_to_fail"
         return (
-            f"WITH j AS MATERIALIZED (SELECT {joined} FROM {self._delta} AS d "
-            f"LEFT JOIN (SELECT *, 1 AS present FROM {self._state}) AS g ON {t.equal('d', 'g')}) "
+            f"WITH j AS MATERIALIZED ({self._compared_sql()}) "
             f"SELECT {old}, -1::BIGINT AS {WEIGHT} FROM j WHERE was_there AND ({changed}) "
-            f"UNION ALL SELECT {new}, 1::BIGINT AS {WEIGHT} FROM j WHERE {changed}"
+            f"UNION ALL SELECT {new}, 1::BIGINT AS {WEIGHT} FROM j WHERE is_there AND ({changed}) "
+            f"{fails if self._failure else ''}"
         )
+
+    def _compared_sql(self) -> str:
+        """Of the touched groups the old and the new results, and whether they were and are there."""
+        t = self._t
+        keys = [f"d.{k}" for k in t.keys]
+        tables = (
+            f"{self._delta} AS d LEFT JOIN (SELECT *, 1 AS present FROM {self._state}) AS g "
+            f"ON {t.equal('d', 'g')}"
+        )
+        finals = [(s, f"finalize(g.{s})", f"finalize(combine(g.{s}, d.{s}))") for s in self._states]
+        if not self._failure:
+            pairs = [f"{old} AS old_{s}, {new} AS new_{s}" for s, old, new in finals]
+            is_there = ["g.present IS NOT NULL AS was_there", "true AS is_there"]
+            return f"SELECT {', '.join([*keys, *pairs, *is_there])} FROM {tables}"
+        olds = ", ".join(f"{s} := {old}" for s, old, _ in finals)
+        news = ", ".join(f"{s} := {new}" for s, _, new in finals)
+        tried = ", ".join(
+            [*keys, f"TRY(struct_pack({olds})) AS o", f"TRY(struct_pack({news})) AS n", "g.present"]
+        )
+        pairs = [f"o.{s} AS old_{s}, n.{s} AS new_{s}" for s in self._states]
+        was_there = "present IS NOT NULL AND o IS NOT NULL"
+        flags = [f"{was_there} AS was_there", "n IS NOT NULL AS is_there", f"n IS NULL AND (present IS NULL OR {was_there}) AS begins_to_fail"]  # fmt: skip
+        return f"SELECT {', '.join([*t.keys, *pairs, *flags])} FROM (SELECT {tried} FROM {tables})"
 
     def _forget(self, turn: Turn) -> None:
         """Drops the state of closed windows; their rows stay in the result."""
@@ -156,10 +197,7 @@ class WindowOperator(Operator):
         select = f"SELECT {partials} FROM {t.source} {t.group_by}"
         database.execute(f"CREATE TABLE {self._state} AS {select} LIMIT 0")
         database.execute(f"PREPARE p{t.number} AS INSERT INTO {self._state} {select}")
-        results = ", ".join(
-            [*t.shown, *(f"finalize(combine_aggr({s})) AS {c.name}" for c, s in states), WINDOW_END]
-        )
-        self._close_sql = f"SELECT {results} FROM {self._state} WHERE {WINDOW_END} <= {{until}} {t.group_by} ORDER BY {WINDOW_END}"
+        self._calls, self._failure = states, ""
         self._has_closed = False
         self.schema = plan.schema
         self.lag_us = plan.lateness_us
@@ -173,11 +211,21 @@ class WindowOperator(Operator):
         until = closed_until(turn.watermark_us, self._plan.lateness_us) if turn.has_moved else None
         if until is None:
             return self.schema.empty_table()
-        out = t.database.arrow(self._close_sql.format(until=until))
+        out = t.database.arrow(self._closed_sql(until))
         if out.num_rows:
             self._has_closed = True
             t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")
+        if self._failure:
+            fails = out.column(_FAILS)
+            t.tell(out.filter(fails), self._plan.shown_keys, self._failure, turn)
+            out = out.filter(pc.invert(fails))
         return at_close(out, turn, self._plan.lateness_us, self.schema)
+
+    def take_care(self, error: BaseException | None) -> bool:
+        if self._failure or not isinstance(error, VALUE_ERRORS):
+            return False
+        self._failure = reason_of(error)
+        return True
 
     def state_size(self) -> StateSize:
         return self._t.database.size(self._state)
@@ -193,6 +241,28 @@ class WindowOperator(Operator):
     def close(self) -> None:
         self._t.database.execute(f"DEALLOCATE p{self._t.number}")
         self._t.close(self._state)
+
+    def _closed_sql(self, until: int) -> str:
+        """The results of closed windows; once one could not be computed, whether it fails is said of each."""
+        t = self._t
+        closed = f"FROM {self._state} WHERE {WINDOW_END} <= {until} {t.group_by}"
+        if not self._failure:
+            items = [f"finalize(combine_aggr({s})) AS {c.name}" for c, s in self._calls]
+            return (
+                f"SELECT {', '.join([*t.shown, *items, WINDOW_END])} {closed} ORDER BY {WINDOW_END}"
+            )
+        whole = ", ".join([*t.keys, *(f"combine_aggr({s}) AS {s}" for _, s in self._calls)])
+        tried = ", ".join(f"{s} := finalize({s})" for _, s in self._calls)
+        results = (
+            f"SELECT {t.key_list}, TRY(struct_pack({tried})) AS r FROM (SELECT {whole} {closed})"
+        )
+        items = [
+            *t.shown,
+            *(f"r.{s} AS {c.name}" for c, s in self._calls),
+            WINDOW_END,
+            f"r IS NULL AS {_FAILS}",
+        ]
+        return f"SELECT {', '.join(items)} FROM ({results}) ORDER BY {WINDOW_END}"
 
 
 def renamed_input(input_sql: str, name: str) -> str:

@@ -70,6 +70,7 @@ class Bag:
         self.delta = f"(SELECT {shown} FROM _in{number})"
         kept = {**dict(zip(names, types, strict=True)), **({SEQ: "BIGINT"} if by_arrival else {})}
         self.rows = f"(SELECT {', '.join(kept)} FROM b{number})"
+        self._kept = kept
         self._create(kept, f"hash({', '.join(names) or '0'})")
         if self.is_changelog:
             self._prepare_taking(names, by_arrival=by_arrival)
@@ -150,6 +151,11 @@ class Bag:
         """The condition that a window function over all rows is not above this."""
         rows = f"SELECT rowid AS r, {value} AS v FROM b{self._number}"
         return f"rowid IN (SELECT r FROM ({rows}) WHERE v <= {until})"
+
+    def typed(self, copy: str) -> str:
+        """Reads a copy of rows that Arrow carried, with the types that they had."""
+        casts = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in self._kept.items())
+        return f"(SELECT {casts} FROM {copy})"
 
     def delete(self, condition: str) -> int:
         """Forgets rows; how many there were."""

@@ -80,6 +80,14 @@ class Operator(ABC):
     def state_size(self) -> StateSize:
         """What it keeps between epochs. Called between two epochs only."""
 
+    def take_care(self, error: BaseException | None) -> bool:
+        """The epoch was taken back because `run` raised this: whether running it again will go otherwise now.
+
+        An operator that finds the values which cannot be computed says so once; they are error rows then.
+        """
+        del error
+        return False
+
     @property
     def can_retell(self) -> bool:
         """It still knows all that it has given, netted: nothing was forgotten."""

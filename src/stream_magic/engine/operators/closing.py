@@ -44,8 +44,8 @@ class ClosingOperator(Operator):
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         parts = self._parts
         self._database.on_rollback(lambda: self._put_back(parts))
-        groups = self._partials.of(deltas[0], turn)
-        self._keep(groups.drop_columns(HASH))
+        for groups in self._partials.of(deltas[0], turn):
+            self._keep(groups.drop_columns(HASH))
         reached = closed_until(turn.watermark_us, self._plan.lateness_us)
         if not turn.has_moved or reached is None:
             return self.schema.empty_table()

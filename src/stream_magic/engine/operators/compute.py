@@ -22,17 +22,11 @@ from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.lookup import make_lookups
 from stream_magic.engine.sieve import Places
 from stream_magic.engine.state import ArrowInput, Database, Select, StateSize, in_chunks
+from stream_magic.engine.values import VALUE_ERRORS, reason_of
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.clock import CLOCK
 from stream_magic.planner.nodes import WINDOW_END, Compute
 
-# What DuckDB raises when a value does not fit; anything else is a failure of the node.
-_DATA_ERRORS = (
-    duckdb.ConversionException,
-    duckdb.OutOfRangeException,
-    duckdb.InvalidInputException,
-    duckdb.TypeMismatchException,
-)
 _CLOCK_SCHEMA = pa.schema([("now", pa.timestamp("us", "UTC"))])
 
 
@@ -72,7 +66,7 @@ class ComputeOperator(Operator):
         self._tell_time(turn)
         try:
             out = self._execute(delta)
-        except _DATA_ERRORS:
+        except VALUE_ERRORS:
             out = self._execute_guarded(delta, turn)
         out = in_order(out)
         return self._without_null_times(out, turn) if self._plan.is_windowed else out
@@ -100,7 +94,7 @@ class ComputeOperator(Operator):
         self._tell_time(turn)
         try:
             return self._ask(statement, rows)
-        except _DATA_ERRORS:
+        except VALUE_ERRORS:
             return None
 
     def state_size(self) -> StateSize:
@@ -170,7 +164,7 @@ class ComputeOperator(Operator):
                 continue
             try:
                 done.append(self._execute(part))
-            except _DATA_ERRORS:
+            except VALUE_ERRORS:
                 half = part.num_rows // 2
                 todo += [part.slice(half), part.slice(0, half)]
         return pa.concat_tables([self.schema.empty_table(), *done])
@@ -182,10 +176,10 @@ class ComputeOperator(Operator):
             row = rows.slice(i, 1)
             try:
                 done.append(self._execute(row))
-            except _DATA_ERRORS as e:
+            except VALUE_ERRORS as e:
                 # What is taken back now was an error when it came.
                 if WEIGHT not in row.column_names or row.column(WEIGHT)[0].as_py() > 0:
-                    turn.errors.add_rows(row, "SM5001", _reason(e), self._plan.labels)
+                    turn.errors.add_rows(row, "SM5001", reason_of(e), self._plan.labels)
         return pa.concat_tables(done)
 
     def _without_null_times(self, out: pa.Table, turn: Turn) -> pa.Table:
@@ -198,7 +192,3 @@ class ComputeOperator(Operator):
             "the time is NULL: the row is in no window",
         )
         return out.filter(pc.invert(is_null))
-
-
-def _reason(error: duckdb.Error) -> str:
-    return str(error).split("\n\nLINE ", 1)[0].strip().replace("\n", " ")

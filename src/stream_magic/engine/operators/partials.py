@@ -15,6 +15,7 @@ from stream_magic.engine.operators.base import Turn
 from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.operators.late import without_late
 from stream_magic.engine.state import ArrowInput, Database, Select
+from stream_magic.engine.values import VALUE_ERRORS
 from stream_magic.language.binder import INPUT
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
 
@@ -54,14 +55,17 @@ class Partials:
             self._chained = chain.above(f"SELECT {', '.join(judged)} FROM", group)
         self.schema: pa.Schema = self._grouped.run().schema
 
-    def of(self, delta: pa.Table, turn: Turn) -> pa.Table:
-        """Of the rows that are good and in time. Without keys there is always one group."""
+    def of(self, delta: pa.Table, turn: Turn) -> list[pa.Table]:
+        """Of the rows that are good and in time. Without keys there is always one group.
+
+        One table; several, with groups that come again, if a sum of all rows would overflow.
+        """
         if self._chain is None:
             return self._of_rows(delta, turn)
         if delta.num_rows:
             groups = self._chain.run_above(self._chained, delta, turn)
             if groups is not None and self._are_in_time(groups):
-                return groups.select(self.schema.names)
+                return [groups.select(self.schema.names)]
         return self._of_rows(self._chain.run([delta], turn), turn)
 
     def close(self) -> None:
@@ -69,13 +73,22 @@ class Partials:
         if self._chain is not None:
             self._chain.close()
 
-    def _of_rows(self, rows: pa.Table, turn: Turn) -> pa.Table:
+    def _of_rows(self, rows: pa.Table, turn: Turn) -> list[pa.Table]:
         if self._plan.is_windowed:
             rows = without_late(rows, self._plan.lateness_us, turn)
         if self._plan.keys and not rows.num_rows:
-            return self.schema.empty_table()
+            return []
+        return self._halved(rows)
+
+    def _halved(self, rows: pa.Table) -> list[pa.Table]:
         self._input.table = rows
-        return self._grouped.run()
+        try:
+            return [self._grouped.run()]
+        except VALUE_ERRORS:
+            half = rows.num_rows // 2
+            if not half:
+                raise
+        return [*self._halved(rows.slice(0, half)), *self._halved(rows.slice(half))]
 
     def _are_in_time(self, groups: pa.Table) -> bool:
         """No row is in a window that had closed before it, or in none."""

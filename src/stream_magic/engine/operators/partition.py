@@ -6,12 +6,14 @@ It costs the size of the touched partitions, and a scan for them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pyarrow as pa
 
 from stream_magic.core.change import SEQ, is_hidden
 from stream_magic.engine.operators.bag import Bag
 from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.guard import Guard, Keys
 from stream_magic.engine.operators.output import numbered
 from stream_magic.engine.operators.results import Results
 from stream_magic.engine.operators.template import fill
@@ -31,15 +33,20 @@ class PartitionOperator(Operator):
         self._bags = [_bag(p, s, database) for p, s in zip(plan.parts, inputs, strict=True)]
         keys = [f"{PARTITION}{i}" for i in range(len(plan.key_types))]
         shown = [n for n in plan.schema.names if not is_hidden(n)]
+        sql, touched = partial(self._sql, plan, keys), self._touched(plan, keys)
         self._results = Results(
-            database, self._sql(plan, keys), [*keys, *shown], [*plan.key_types, *plan.types],
-            keys=keys, shown=shown, touched=self._touched(plan, keys),
+            database, sql([bag.rows for bag in self._bags], touched), [*keys, *shown], [*plan.key_types, *plan.types],
+            keys=keys, shown=shown, touched=touched,
         )  # fmt: skip
+        named = Keys(keys, plan.key_types, plan.shown_keys, [part.keys for part in plan.parts])
+        is_one = len(plan.parts) == 1
+        self._guard = Guard(sql, touched, self._bags, named, database, judges_rows=is_one)
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         has_changed = turn.is_first and self._is_whole  # no rows are a partition, too
         for bag, delta in zip(self._bags, deltas, strict=True):
-            change = bag.change(delta, turn) if delta.num_rows else None
+            rows = self._guard.without_bad(delta, turn)
+            change = bag.change(rows, turn) if rows.num_rows else None
             if change:
                 bag.apply(change)
                 has_changed = True
@@ -47,7 +54,12 @@ class PartitionOperator(Operator):
                 bag.show(None)
         if not has_changed:
             return self.schema.empty_table()
-        return numbered(self._results.update(), turn.last_seq, self.schema)
+        return numbered(
+            self._results.update(self._guard.computed(turn)), turn.last_seq, self.schema
+        )
+
+    def take_care(self, error: BaseException | None) -> bool:
+        return self._guard.take_care(error)
 
     def state_size(self) -> StateSize:
         return StateSize.total([*(bag.size() for bag in self._bags), self._results.size()])
@@ -60,6 +72,7 @@ class PartitionOperator(Operator):
         return numbered(self._results.all(), turn.last_seq, self.schema)
 
     def close(self) -> None:
+        self._guard.close()
         self._results.close()
         for bag in self._bags:
             bag.close()
@@ -74,15 +87,17 @@ class PartitionOperator(Operator):
             selects.append(f"SELECT {items} FROM {bag.delta}")
         return f"({' UNION '.join(selects)})"
 
-    def _sql(self, plan: Partition, keys: Sequence[str]) -> str:
+    def _sql(
+        self, plan: Partition, keys: Sequence[str], tables: Sequence[str], touched: str
+    ) -> str:
+        """Over these tables of rows, what the touched partitions give."""
         if self._is_whole:
-            return fill(plan.sql, [bag.rows for bag in self._bags])
+            return fill(plan.sql, tables)
         rows = []
-        for bag, part in zip(self._bags, plan.parts, strict=True):
+        for table, part in zip(tables, plan.parts, strict=True):
             pairs = zip(part.keys, keys, strict=True)
             equal = " AND ".join(f"r.{quote(k)} IS NOT DISTINCT FROM x.{p}" for k, p in pairs)
-            rows.append(f"(SELECT r.* FROM {bag.rows} AS r SEMI JOIN {_TOUCHED} AS x ON {equal})")
-        touched = self._touched(plan, keys)
+            rows.append(f"(SELECT r.* FROM {table} AS r SEMI JOIN {_TOUCHED} AS x ON {equal})")
         return f"WITH {_TOUCHED} AS MATERIALIZED {touched} SELECT * FROM ({fill(plan.sql, rows)})"
 
 

@@ -7,6 +7,7 @@ by arrival. It costs the size of the touched groups, and a scan for them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow as pa
 from stream_magic.core.change import LATE_BY, SEQ, SEQ_FIELD, is_hidden
 from stream_magic.engine.operators.bag import Bag
 from stream_magic.engine.operators.base import Operator, Turn
+from stream_magic.engine.operators.guard import Guard, Keys
 from stream_magic.engine.operators.late import closed_until, without_late
 from stream_magic.engine.operators.output import at_close, numbered
 from stream_magic.engine.operators.results import Results
@@ -30,7 +32,14 @@ class RecomputeOperator(Operator):
         kinds = _kinds(plan)
         self._bag = Bag(database, input_schema, list(kinds), list(kinds.values()))
         self._has_lateness = plan.is_windowed and LATE_BY in input_schema.names
-        self._results = _results(plan, self._bag, database) if plan.emit == "changes" else None
+        keys = Keys(plan.keys, [kinds[k] for k in plan.keys], plan.shown_keys, [plan.keys])
+        touched = (
+            f"(SELECT DISTINCT {', '.join(plan.keys)} FROM {self._bag.delta})" if plan.keys else ""
+        )
+        self._guard = Guard(partial(_sql, plan), touched, [self._bag], keys, database)
+        self._results = (
+            _results(plan, self._bag, touched, database) if plan.emit == "changes" else None
+        )
         self._arrived = 0
         self.lag_us = plan.lateness_us
 
@@ -45,12 +54,17 @@ class RecomputeOperator(Operator):
             return self._close(turn)
         out = self.schema.empty_table()
         if change or (turn.is_first and not self._plan.keys):  # no rows are one group, too
-            out = numbered(self._results.update(), turn.last_seq, self.schema)
+            out = numbered(
+                self._results.update(self._guard.computed(turn)), turn.last_seq, self.schema
+            )
         until = self._closed_until(turn)
         if until is not None:
             self._bag.delete(f"{WINDOW_END} <= {until}")
             self._results.delete(f"{WINDOW_END} <= {until}")
         return out
+
+    def take_care(self, error: BaseException | None) -> bool:
+        return self._guard.take_care(error)
 
     def state_size(self) -> StateSize:
         kept = [self._bag.size(), *([self._results.size()] if self._results is not None else [])]
@@ -67,6 +81,7 @@ class RecomputeOperator(Operator):
     def close(self) -> None:
         if self._results is not None:
             self._results.close()
+        self._guard.close()
         self._bag.close()
 
     def _in_sequence(self, rows: pa.Table) -> pa.Table:
@@ -83,13 +98,15 @@ class RecomputeOperator(Operator):
         if until is None:
             return self.schema.empty_table()
         closed = f"{WINDOW_END} <= {until}"
-        shown = ", ".join(n for n in self.schema.names if not is_hidden(n))
-        groups = _select(self._plan, f"(SELECT * FROM {self._bag.rows} WHERE {closed})")
-        items = f"{shown}, {WINDOW_END}" if shown else WINDOW_END
-        out = self._database.arrow(f"SELECT {items} FROM ({groups} ORDER BY {WINDOW_END})")
-        if out.num_rows:
-            self._bag.delete(closed)
-        return at_close(out, turn, self._plan.lateness_us, self.schema)
+        keys = ", ".join(self._plan.keys)
+        ended = f"(SELECT DISTINCT {keys} FROM {self._bag.rows} WHERE {closed})"
+        out = self._guard.computed(turn, ended)
+        if out is None:
+            rows = f"(SELECT * FROM {self._bag.rows} WHERE {closed})"
+            out = self._database.arrow(_select(self._plan, rows))
+        self._bag.delete(closed)
+        named = out.rename_columns([*self._plan.keys, *(c.name for c in self._plan.calls)])
+        return at_close(named.sort_by(WINDOW_END), turn, self._plan.lateness_us, self.schema)
 
     def _closed_until(self, turn: Turn) -> int | None:
         """None if no window can have closed in this epoch."""
@@ -107,18 +124,23 @@ def _kinds(plan: Aggregate) -> dict[str, str]:
     return dict(zip(names, types, strict=True)) | windows
 
 
-def _results(plan: Aggregate, bag: Bag, database: Database) -> Results:
-    keys = ", ".join(plan.keys)
-    touched = f"(SELECT DISTINCT {keys} FROM {bag.delta})" if keys else ""
-    equal = " AND ".join(f"r.{k} IS NOT DISTINCT FROM x.{k}" for k in plan.keys)
-    rows = f"(SELECT r.* FROM {bag.rows} AS r SEMI JOIN {touched} AS x ON {equal})"
+def _results(plan: Aggregate, bag: Bag, touched: str, database: Database) -> Results:
     shown = [n for n in plan.schema.names if not is_hidden(n)]
     kinds = dict(zip(shown, plan.types, strict=True)) | {WINDOW_END: "BIGINT"}
     columns = [*plan.keys, *(c.name for c in plan.calls)]
     return Results(
-        database, _select(plan, rows if keys else bag.rows), columns, [kinds[c] for c in columns],
+        database, _sql(plan, [bag.rows], touched), columns, [kinds[c] for c in columns],
         keys=plan.keys, shown=shown, touched=touched,
     )  # fmt: skip
+
+
+def _sql(plan: Aggregate, tables: Sequence[str], touched: str) -> str:
+    """Over a table of rows, what the touched groups give."""
+    (rows,) = tables
+    if plan.keys:
+        equal = " AND ".join(f"r.{k} IS NOT DISTINCT FROM x.{k}" for k in plan.keys)
+        rows = f"(SELECT r.* FROM {rows} AS r SEMI JOIN {touched} AS x ON {equal})"
+    return _select(plan, rows)
 
 
 def _select(plan: Aggregate, rows: str) -> str:

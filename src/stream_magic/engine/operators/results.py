@@ -57,10 +57,14 @@ class Results:
         database.execute(f"PREPARE {drop} AS DELETE FROM {self.table} AS o {where}")
         database.execute(f"PREPARE {keep} AS INSERT INTO {self.table} FROM {self._fresh}")
 
-    def update(self) -> pa.Table:
-        """Computes the touched partitions again: old rows with -1, new ones with +1, where they differ."""
+    def update(self, computed: pa.Table | None = None) -> pa.Table:
+        """Computes the touched partitions again: old rows with -1, new ones with +1, where they differ.
+
+        Args:
+            computed: what they give, if it has been computed already.
+        """
         drop, keep = self._statements
-        self._input.table = self._compute()
+        self._input.table = self._compute() if computed is None else self._named(computed)
         changes = self._diff.run()
         if changes.num_rows:
             self._database.execute(f"EXECUTE {drop}")
@@ -87,4 +91,7 @@ class Results:
         self._database.unregister(self._fresh)
 
     def _compute(self) -> pa.Table:
-        return self._computed.run().rename_columns(self._columns)
+        return self._named(self._computed.run())
+
+    def _named(self, computed: pa.Table) -> pa.Table:
+        return computed.rename_columns(self._columns)

@@ -20,6 +20,7 @@ from stream_magic.engine.keyed.results import Result
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.late import closed_until
 from stream_magic.engine.operators.partials import HASH, Partials
+from stream_magic.engine.row_errors import NO_RESULT, RowError, as_texts, no_result
 from stream_magic.engine.state import Database, StateSize
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
 
@@ -54,8 +55,8 @@ class RunningOperator(Operator):
         self._forget()
         out = self.schema.empty_table()
         if delta.num_rows or (turn.is_first and not self._plan.keys):  # no input is one row, too
-            partials = self._partials.of(delta, turn)
-            out = self._merge(partials, turn) if partials.num_rows else out
+            parts = [p for p in self._partials.of(delta, turn) if p.num_rows]
+            out = self._merge(parts, turn) if parts else out
         if self._plan.is_windowed and turn.has_moved:
             self._close_until(closed_until(turn.watermark_us, self._plan.lateness_us))
         return out
@@ -77,24 +78,37 @@ class RunningOperator(Operator):
     def close(self) -> None:
         self._partials.close()
 
-    def _merge(self, partials: pa.Table, turn: Turn) -> pa.Table:
-        keys = partials.select(self._keys)
+    def _merge(self, parts: Sequence[pa.Table], turn: Turn) -> pa.Table:
+        """Works in partial results; a group is in each of the parts once at most."""
         before = self._groups.size
-        slots = self._groups.slots(keys, partials.column(HASH).to_numpy())
+        keys = pa.concat_tables([p.select(self._keys) for p in parts])
+        places = [self._groups.slots(p.select(self._keys), p.column(HASH).to_numpy()) for p in parts]  # fmt: skip
+        slots = places[0]
+        if len(parts) > 1:
+            slots, first = np.unique(np.concatenate(places), return_index=True)
+            keys = keys.take(pa.array(first))
         for column in self._columns:
             column.make_room(self._groups.size)
         old = [column.at(slots) for column in self._columns]
         self._database.on_rollback(lambda: self._undo(before, slots, old))
+        for part, at in zip(parts, places, strict=True):
+            was = old if at is slots else [column.at(at) for column in self._columns]
+            new = self._put(part, at, was)
+        if len(parts) > 1:
+            new = [column.at(slots) for column in self._columns]
+        if self._plan.is_windowed:
+            ends = keys.column(WINDOW_END).to_numpy()[slots >= before]
+            self._ends = np.concatenate([self._ends, ends])
+        return self._changes(keys, slots < before, old, new, turn)
+
+    def _put(self, part: pa.Table, slots: Slots, old: Sequence[Values]) -> list[Values]:
         new = [
-            column.merge(was, column.kind.read(partials.column(name)))
+            column.merge(was, column.kind.read(part.column(name)))
             for column, was, name in zip(self._columns, old, self._partials.names, strict=True)
         ]
         for column, values in zip(self._columns, new, strict=True):
             column.put(slots, values)
-        if self._plan.is_windowed:
-            ends = partials.column(WINDOW_END).to_numpy()[slots >= before]
-            self._ends = np.concatenate([self._ends, ends])
-        return self._changes(keys, slots < before, old, new, turn)
+        return new
 
     def _close_until(self, until: int | None) -> None:
         """Windows that end here are closed, and let go in an epoch after this one."""
@@ -116,10 +130,17 @@ class RunningOperator(Operator):
     ) -> pa.Table:  # fmt: skip
         """Old results with -1, new ones with +1, of groups whose result changed."""
         results = [(r.of(old), r.of(new)) for r in self._results]
-        has_changed = ~was_there
+        had_result, has_result = self._fit(old, was_there), self._fit(new, np.ones_like(was_there))
+        has_changed = had_result != has_result
         for before, after in results:
             has_changed |= before.differ(after)
-        taken, given = np.flatnonzero(was_there & has_changed), np.flatnonzero(has_changed)
+        begins_to_fail = ~has_result & (had_result | ~was_there)
+        if begins_to_fail.any():
+            self._tell(keys.filter(pa.array(begins_to_fail)), turn)
+        taken, given = (
+            np.flatnonzero(had_result & has_changed),
+            np.flatnonzero(has_result & has_changed),
+        )
         rows = pa.array(np.concatenate([taken, given]))
         columns = [keys.column(k).take(rows) for k in self._plan.keys if k != WINDOW_END]
         for result, (before, after) in zip(self._results, results, strict=True):
@@ -135,6 +156,21 @@ class RunningOperator(Operator):
             for n in self.schema.names[len(columns) :]
         ]
         return pa.table(columns, schema=self.schema)
+
+    def _fit(
+        self, values: Sequence[Values], groups: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Those of the groups whose sums do not overflow."""
+        for column, given in zip(self._columns, values, strict=True):
+            groups = groups & column.kind.fit(given)
+        return groups
+
+    def _tell(self, groups: pa.Table, turn: Turn) -> None:
+        labels = list(self._plan.shown_keys)
+        shown = groups.select(self._keys[: len(labels)]).rename_columns(labels)
+        for raw in as_texts(shown) if labels else [b"{}"] * len(groups):
+            reason = no_result("a sum does not fit 128 bits")
+            turn.errors.rows.append(RowError(NO_RESULT, reason, raw, seq=turn.last_seq))
 
     def _forget(self) -> None:
         """Drops the groups of closed windows, once they are many; their rows stay in the result."""
