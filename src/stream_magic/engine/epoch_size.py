@@ -5,7 +5,7 @@ from __future__ import annotations
 # Below ~2,000 rows the fixed cost of an epoch rules, up to ~200,000 it still shows in what it costs a row.
 _FEW, _MANY = 2_000, 200_000
 # Above that only while an epoch is over before anybody notices.
-_MOST, _QUICK_S = 400_000, 0.02
+_MOST, _QUICK_S = 400_000, 0.1
 _GROWTH = 8
 
 

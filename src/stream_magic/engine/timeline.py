@@ -43,7 +43,7 @@ class Steps:
     def us(self) -> Numbers:
         return self._rises[1]
 
-    @property
+    @cached_property
     def most(self) -> int:
         """There are not more steps than this."""
         us = self._given[1]
