@@ -37,6 +37,7 @@ _PAUSE_S = 0.02  # between epochs: shorter ones do not pay
 _MANY_ROWS, _GATHER_S = 10_000, 0.1
 _IDLE_S = 0.2  # a look at the clock: idle partitions, refreshed caches
 _YIELD_S = 0.02  # at most, to others between two epochs
+_DRAIN_S = 0.01  # at most, until the next look whether all is done
 _CACHE_WAIT_S = 30.0
 _READ_WAIT_S = 10.0
 
@@ -58,7 +59,9 @@ class Engine:
         self._runner = EpochRunner(self.flow, self.database, clock, self.arrivals)
         self._turn = threading.RLock()
         self._waiting = 0
-        self._counting = threading.Condition()
+        self._counting = (
+            threading.Condition()
+        )  # told when nobody waits any more, and of every epoch
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -248,7 +251,8 @@ class Engine:
             if left <= 0:
                 return False
             if self.is_started:
-                time.sleep(min(0.01, left))
+                with self._counting:
+                    self._counting.wait(min(_DRAIN_S, left))
             else:
                 self.step()
         return all(
@@ -277,6 +281,8 @@ class Engine:
                 self.failure = f"{type(e).__name__}: {e}"
                 self.version += 1
                 break
+            with self._counting:
+                self._counting.notify_all()
             self._rest(taken)
 
     def _one_epoch(self) -> int:
