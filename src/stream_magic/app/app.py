@@ -16,6 +16,7 @@ import pyarrow as pa
 from stream_magic.app.describe import describe, explain_name, show
 from stream_magic.app.draft import Definition, Draft
 from stream_magic.app.handle import Handle
+from stream_magic.app.history import missing_history
 from stream_magic.app.interrupts import uninterrupted
 from stream_magic.app.secrets import SecretStore
 from stream_magic.app.session import session
@@ -347,8 +348,16 @@ class App:
         self._secrets, self._settings = draft.secrets, draft.settings
         self.warnings = draft.warnings
         self._engine.settle()
+        self._warn_of_history(draft)
         if failed:
             raise InternalError("SM9002", f"these could not be made: {'; '.join(failed)}")
+
+    def _warn_of_history(self, draft: Draft) -> None:
+        """New queries over streams that have let rows go."""
+        for name in draft.makers:
+            node = self._engine.flow.get(name)
+            if isinstance(node, QueryNode) and node.complete_from:
+                self.warnings.extend(missing_history(node, self._engine.flow))
 
     def _show(self, statement: Statement) -> Any:
         if isinstance(statement, Show):

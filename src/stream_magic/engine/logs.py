@@ -94,6 +94,11 @@ class StreamLog:
     def is_cut(self) -> bool:
         return self._is_cut
 
+    @property
+    def dropped(self) -> int:
+        """Rows that were let go, the oldest ones."""
+        return self._total - self._rows
+
     def _merge_small(self) -> None:
         """Many epochs of a few rows become few parts: each part costs some kB beside its rows."""
         parts = self._parts

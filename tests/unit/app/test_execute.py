@@ -229,3 +229,25 @@ def test_errors_of_a_node_are_a_stream_that_queries_read() -> None:
     assert raw[0][0] == '{"t": "x"}'
     assert "Could not convert string 'x' to INT32" in raw[0][1]
     assert app.status()["n"]["errors"] == 2
+
+
+def test_a_query_over_cut_history_says_from_which_row_on_it_is() -> None:
+    app = make_app("SET retention = '3 rows';" + SOURCE)
+    app.push("s", [{"id": i, "amount": 1} for i in range(5)])
+    app.step()
+    app.execute("CREATE TABLE t AS SELECT count(*) AS n FROM s")
+    assert rows(app, "t") == [(3,)]
+    assert app.warnings == [
+        "t: its history begins at row 3 of s, older ones were let go; "
+        "to keep more, SET retention = '6 rows' before s is created"
+    ]
+    app.execute("CREATE TABLE u AS SELECT n + 1 AS m FROM t")
+    assert app.warnings == [f"u: t is complete only from epoch {app.epoch - 1} on"]
+
+
+def test_a_query_over_whole_history_is_not_warned_of() -> None:
+    app = make_app("SET retention = '5 rows';" + SOURCE)
+    app.push("s", [{"id": i, "amount": 1} for i in range(5)])
+    app.step()
+    app.execute("CREATE TABLE t AS SELECT count(*) AS n FROM s")
+    assert app.warnings == []
