@@ -28,5 +28,5 @@ def missing_history(node: QueryNode, flow: Dataflow) -> Iterator[str]:
 
 def _enough(rows: int) -> int:
     """A round number above this."""
-    digit = 10 ** (len(str(rows)) - 1)
+    digit = int("1" + "0" * (len(str(rows)) - 1))
     return (rows // digit + 1) * digit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Block:
         self._emit: Emit = emit
         self._links: Links = self._frame.links if self._frame is not None else []
         self._residual: list[exp.Expr] = []
+        self._before: dict[str, exp.Expr] = {}  # columns for what is grouped by, by its text
 
     def plan(self) -> Result:
         select = self._select
@@ -63,7 +64,7 @@ class Block:
         items = [(n, self._resolve(e)) for n, e in SelectList(self._ctx, self._scope).items(select)]
         order = self._order(items)
         given = Expressions(
-            [e for _, e in items], self._optional("having"), self._optional("qualify"),
+            [e for _, e in items], self._having(), self._optional("qualify"),
             [o.this for o in order], self._distinct_on(items),
         )  # fmt: skip
         expressions = given.changed([self._named_windows(e) for e in given.all()])
@@ -72,6 +73,7 @@ class Block:
         empty: list[exp.Expr] | None = None
         subqueries = Subqueries(self._blocks, self._scope, self._ctes)
         if self._is_grouped(expressions.all()):
+            op, expressions, items = self._keys_before(op, expressions, items, subqueries)
             op, expressions = self._before_groups(op, expressions, subqueries)
             if not any(select.args.get(c) for c in ("group", "having", "qualify")):
                 empty = [e.copy() for e in expressions.outputs]
@@ -103,6 +105,30 @@ class Block:
     def _optional(self, clause: str) -> list[exp.Expr]:
         node = self._select.args.get(clause)
         return [self._resolve(node.this)] if node is not None else []
+
+    def _having(self) -> list[exp.Expr]:
+        """A name that stands for itself is the SELECT list's, if it is not grouped by: as DuckDB reads HAVING."""
+        node = self._select.args.get("having")
+        if node is None:
+            return []
+        group = self._select.args.get("group")
+        given = [*group.expressions, *(self._select.expressions if group.args.get("all") else [])] if group is not None else []  # fmt: skip
+        grouped = {e.name.lower() for e in given if isinstance(e, exp.Column)}
+
+        def meant(e: exp.Expr) -> exp.Expr:
+            if isinstance(e, exp.Query) or self._ctx.finder.is_aggregate(e):
+                return e
+            name = e.name.lower() if isinstance(e, exp.Column) and len(e.parts) == 1 else ""
+            if name in self._aliases and name not in grouped:
+                alias: exp.Expr = self._aliases[name].copy()
+                return alias
+            for child in list(e.iter_expressions()):
+                replaced = meant(child)
+                if replaced is not child:
+                    child.replace(exp.paren(replaced))
+            return e
+
+        return [self._resolve(meant(node.this.copy()))]
 
     def _filter(self, op: Op, condition: exp.Expr) -> Op:
         parts = conjuncts(condition)
@@ -213,16 +239,47 @@ class Block:
             made.append(holder.this)
         return op, expressions.changed(made)
 
+    def _keys_before(
+        self, op: Op, expressions: Expressions, items: Items, subqueries: Subqueries
+    ) -> tuple[Op, Expressions, Items]:
+        """What is grouped by and holds a subquery is computed before the groups."""
+        group = self._select.args.get("group")
+        if group is None or group.args.get("all"):
+            keys = self._plain(expressions, items) if group is not None else []
+        else:
+            keys = list(_leaves(self._resolved_group(group, items)))
+        for key in keys:
+            text = key.sql("duckdb")
+            if key.find(exp.Query) is not None and text not in self._before:
+                op, self._before[text] = subqueries.expression(op, key.copy())
+        if not self._before:
+            return op, expressions, items
+        changed = expressions.changed([self._with_keys(e) for e in expressions.all()])
+        return op, changed, [(n, self._with_keys(e)) for n, e in items]
+
+    def _with_keys(self, e: exp.Expr) -> exp.Expr:
+        """Over the columns that `_keys_before` has made."""
+
+        def over_column(n: exp.Expr) -> exp.Expr:
+            made = self._before.get(n.sql("duckdb"))
+            return n if made is None else made.copy()
+
+        return e.transform(over_column) if self._before else e
+
+    def _plain(self, expressions: Expressions, items: Items) -> list[exp.Expr]:
+        """What GROUP BY ALL groups by."""
+        return [
+            e
+            for (_, e), x in zip(items, expressions.outputs, strict=True)
+            if not any(self._ctx.finder.find(x)) and not isinstance(x, exp.Literal)
+        ]
+
     def _grouped(
         self, op: Op, expressions: Expressions, items: Items, row: list[Column]
     ) -> tuple[Grouped, Expressions, tuple[str, ...] | None]:
         group = self._select.args.get("group")
         resolved = self._resolved_group(group, items) if group is not None else None
-        plain = [
-            e
-            for (_, e), x in zip(items, expressions.outputs, strict=True)
-            if not any(self._ctx.finder.find(x)) and not isinstance(x, exp.Literal)
-        ]
+        plain = self._plain(expressions, items)
         grouped = Grouper(
             self._ctx, op, resolved, expressions.all(), columns=row, links=[c for c, _ in self._links],
             emit=self._emit, all_keys=plain, frame=self._frame,
@@ -267,7 +324,7 @@ class Block:
             if placed is not None:
                 return placed
             resolved = self._resolve(e)
-            return resolved.this if isinstance(resolved, exp.Paren) else resolved
+            return self._with_keys(resolved.this if isinstance(resolved, exp.Paren) else resolved)
 
         copied = group.copy()
         copied.set("expressions", [change(e) for e in group.expressions])
@@ -301,6 +358,17 @@ class Block:
     def _tells_once(self, op: Op) -> bool:
         """The rows have event time, and the query waits for it."""
         return self._emit == "close" and op.has_watermark and not op.is_changelog
+
+
+def _leaves(group: exp.Expr) -> Iterator[exp.Expr]:
+    """What is grouped by, in whatever sets."""
+    clauses = ("expressions", "grouping_sets", "rollup", "cube")
+    for e in (e for c in clauses for e in group.args.get(c) or []):
+        part = e.this if isinstance(e, exp.Paren) else e
+        if isinstance(part, exp.GroupingSets | exp.Rollup | exp.Cube | exp.Tuple):
+            yield from _leaves(part)
+        else:
+            yield part
 
 
 def _distinct_on(select: exp.Select) -> list[exp.Expr]:

@@ -7,6 +7,7 @@ came out to the nodes that the engine runs (`lower.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import duckdb
@@ -150,10 +151,15 @@ def _check_names(ctx: Context, bound: Columns) -> None:
         if name.lower() in seen:
             items = [e for e in ctx.query.ast.selects if e.alias_or_name.lower() == name.lower()]
             raise LanguageError(
-                "SM2020", f"two columns are called '{name}'", hint=f"give one of them another name: ... AS {name}_2",
+                "SM2020", f"two columns are called '{name}'", hint=f"give one of them another name: ... AS {_second(name)}",
                 span=ctx.span(items[-1]) if items else ctx.query.span,
             )  # fmt: skip
         seen.add(name.lower())
+
+
+def _second(name: str) -> str:
+    """A name like this one that needs no quotes."""
+    return re.sub(r"\W+", "_", name).strip("_").lower() + "_2"
 
 
 def _refuse_streamless(ctx: Context) -> None:

@@ -175,6 +175,14 @@ def top(
     offset: exp.Offset | None, links: list[Column],
 ) -> Op:  # fmt: skip
     """ORDER BY ... LIMIT, for each value of the links; all columns of `op` under new names, in their order."""
+    for clause in (limit, offset):
+        asked = clause.find(exp.Query) if clause is not None else None
+        if asked is not None and asked.find(exp.Table) is not None:
+            raise ctx.refuse(
+                "SM3067", "a LIMIT or OFFSET that reads rows is not supported in a continuous query yet",
+                "number the rows: SELECT ... FROM (SELECT *, row_number() OVER (ORDER BY ...) AS n FROM ...) "
+                "WHERE n <= (SELECT ...)", asked,
+            )  # fmt: skip
     if not order:
         what = "LIMIT" if limit is not None else "OFFSET"
         require_arrival(ctx, op, what, "say with ORDER BY which rows come first", limit or offset)

@@ -157,9 +157,8 @@ def _refuse_function(table: exp.Table, text: str) -> None:
 
 def table_items(ast: exp.Expr) -> list[exp.Table]:
     """All tables of a query but its CTEs, in the order in which they are written."""
-    ctes = {c.alias.lower() for c in ast.find_all(exp.CTE)}
     tables = list(ast.find_all(exp.Table))
-    return [t for t in tables if window_call(t) or not (is_series(t) or _is_cte(t, ctes))]
+    return [t for t in tables if window_call(t) or not (is_series(t) or _is_cte(t))]
 
 
 def is_series(table: exp.Expr) -> bool:
@@ -167,11 +166,19 @@ def is_series(table: exp.Expr) -> bool:
     return isinstance(table, exp.Table) and isinstance(table.this, exp.GenerateSeries)
 
 
-def _is_cte(table: exp.Table, ctes: set[str]) -> bool:
-    """`WITH s AS (SELECT * FROM s)`: the inner s is not the CTE."""
-    inside = table.find_ancestor(exp.CTE)
+def _is_cte(table: exp.Table) -> bool:
+    """`WITH s AS (SELECT * FROM s)`: the inner s is not the CTE. A query around shows its CTEs, a CTE those before it."""
     name = table_name(table).lower()
-    return name in ctes and (inside is None or inside.alias.lower() != name)
+    node: exp.Expr = table
+    while (above := node.parent) is not None:
+        clause = above if isinstance(above, exp.With) else above.args.get("with_")
+        if isinstance(clause, exp.With) and clause is not node:
+            ctes = clause.expressions
+            known = ctes[: ctes.index(node)] if clause is above else ctes
+            if name in {c.alias.lower() for c in known}:
+                return True
+        node = above
+    return False
 
 
 def table_name(table: exp.Expr) -> str:

@@ -34,9 +34,12 @@ class SelectList:
         return [pair for item in select.expressions for pair in self._expanded(item)]
 
     def _expanded(self, item: exp.Expr) -> Items:
-        star = item.this if isinstance(item, exp.Column) and item.is_star else item
-        if isinstance(star, exp.Star):
+        star = _star_of(item)
+        if star is not None and not star.args.get("ilike"):
             return self._star(item, star)
+        matched = _matched(item)
+        if matched is not None:
+            return self._matching(item, matched)
         meant = _meant(item)
         if isinstance(meant, exp.Columns) and meant.args.get("unpack"):
             return self._unpacked(item)
@@ -82,6 +85,19 @@ class SelectList:
             for n, e in shown
             if n.lower() not in left
         ]
+
+    def _matching(self, item: exp.Expr, star: exp.Expr) -> Items:
+        """`* LIKE 'x%'`: the columns of the star with such names."""
+        bare = _star_of(star)
+        given = self._star(star, bare) if bare is not None else []
+        copied = item.copy()
+        place = _matched(copied)
+        if place is copied and bare is not None:  # the parser hangs ILIKE on the star itself
+            copied = exp.ILike(this=exp.Star(), expression=bare.args["ilike"].copy())
+        elif place is not None:
+            place.replace(exp.Star())
+        names = set(self._names(copied, item))
+        return [(n, e) for n, e in given if n in names]
 
     def _fields(self, item: exp.Expr) -> Items:
         """`after.*` of a STRUCT."""
@@ -173,6 +189,23 @@ class SelectList:
 
     def _type(self, e: exp.Expr) -> str:
         return self._ctx.types([e], self._scope.columns())[0]
+
+
+def _star_of(item: exp.Expr) -> exp.Star | None:
+    """Of `*` and `s.*`."""
+    star = item.this if isinstance(item, exp.Column) and item.is_star else item
+    return star if isinstance(star, exp.Star) else None
+
+
+def _matched(item: exp.Expr) -> exp.Expr | None:
+    """The star of `* LIKE 'x%'`, `* NOT SIMILAR TO 'x.*'` and their kin."""
+    star = _star_of(item)
+    if star is not None:
+        return item if star.args.get("ilike") else None
+    if isinstance(item, exp.Not | exp.Paren):
+        return _matched(item.this)
+    is_test = isinstance(item, exp.Like | exp.ILike | exp.SimilarTo | exp.Glob)
+    return item.this if is_test and _star_of(item.this) is not None else None
 
 
 def _depth(item: exp.Explode) -> int:

@@ -237,10 +237,11 @@ def test_a_query_over_cut_history_says_from_which_row_on_it_is() -> None:
     app.step()
     app.execute("CREATE TABLE t AS SELECT count(*) AS n FROM s")
     assert rows(app, "t") == [(3,)]
-    assert app.warnings == [
+    [warning] = app.warnings
+    assert warning == (
         "t: its history begins at row 3 of s, older ones were let go; "
         "to keep more, SET retention = '6 rows' before s is created"
-    ]
+    )
     app.execute("CREATE TABLE u AS SELECT n + 1 AS m FROM t")
     assert app.warnings == [f"u: t is complete only from epoch {app.epoch - 1} on"]
 
