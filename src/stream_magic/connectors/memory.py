@@ -326,10 +326,13 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, source: str) -> pa.ChunkedAr
 
 
 def _misfit(value: object, field: pa.Field, source: str) -> DataError:
+    is_column = isinstance(value, list) and not pa.types.is_nested(field.type)
     return DataError(
         "SM5104",
         f"{shown(value)} does not fit column '{field.name}' {type_name(field.type)} of {source}",
-        hint="nothing of this push was taken",
+        hint="a dict is one row: give columns as pa.table({...}) or pandas.DataFrame({...}); nothing of this push was taken"
+        if is_column
+        else "nothing of this push was taken",
     )
 
 

@@ -127,7 +127,10 @@ class Catalog:
             return found
         known = [r.name for r in self._relations.values()]
         close = difflib.get_close_matches(name, known, n=1)
-        if close:
+        last = self.get(name.rpartition(".")[2]) if "." in name else None
+        if last is not None:
+            hint = f"names stand in no schema: write {last.name}"
+        elif close:
             hint = f"did you mean '{close[0]}'?"
         elif names := self.names():
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

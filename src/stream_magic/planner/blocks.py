@@ -30,6 +30,10 @@ from stream_magic.planner.select_list import position
 from stream_magic.planner.sets import combine
 from stream_magic.planner.subqueries import Subqueries
 
+_INSTEAD = {
+    "Summarize": "write the figures that you want: SELECT count(*), min(x), max(x), avg(x), quantile_cont(x, 0.5) FROM ..."
+}
+
 
 class Blocks:
     """Plans queries and the queries inside them."""
@@ -59,7 +63,8 @@ class Blocks:
             return self._ordered_set(query, self.query(query.this, ctes, parent, emit=emit))
         if not isinstance(query, exp.Select):
             word = "pivots" if isinstance(query, exp.Pivot) else type(query).__name__
-            raise self.ctx.unsupported(word, query, "write one CREATE STREAM for each SELECT")
+            hint = _INSTEAD.get(word, "write one CREATE STREAM for each SELECT")
+            raise self.ctx.unsupported(word, query, hint)
         return Block(self, query, ctes, parent, emit).plan()
 
     def cte(self, name: str, ctes: Ctes, emit: Emit) -> Result:

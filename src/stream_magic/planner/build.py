@@ -159,7 +159,7 @@ def _check_names(ctx: Context, bound: Columns) -> None:
 
 def _second(name: str) -> str:
     """A name like this one that needs no quotes."""
-    return re.sub(r"\W+", "_", name).strip("_").lower() + "_2"
+    return re.sub(r"\W+", "_", name).strip("_") + "_2"
 
 
 def _refuse_streamless(ctx: Context) -> None:

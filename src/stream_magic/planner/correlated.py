@@ -84,7 +84,12 @@ def with_links(
     They come after the conditions: of a comma join those are what joins it.
     """
     made = [
-        (blocks.ctx.names.new(inner.sql("duckdb"), blocks.ctx.types([inner], op.columns)[0]), inner)
+        (
+            blocks.ctx.names.new(
+                blocks.ctx.shown(inner, op.columns), blocks.ctx.types([inner], op.columns)[0]
+            ),
+            inner,
+        )
         for inner, _ in links
     ]
     outer = [o for _, o in links]

@@ -98,5 +98,9 @@ def _no_query(span: Span) -> LanguageError:
             "SM1010", "there is no query", hint="write SELECT ... FROM ...", span=span
         )
     meant = closest(word, ["SELECT", "FROM", "WITH"])
-    hint = f"did you mean {meant}?" if meant else "statements stand in a %%stream cell"
+    hint = (
+        f"did you mean {meant}?"
+        if meant
+        else "statements stand in a %%stream cell, and in app.execute(...)"
+    )
     return LanguageError("SM1010", f"expected SELECT, found '{word}'", hint=hint, span=span)

@@ -269,6 +269,11 @@ def _as(c: Cursor, found: _Clauses) -> None:
 
 def rest_as_query(c: Cursor, after: str) -> Query:
     """All that is left, as a SELECT."""
+    if c.at("SUMMARIZE"):
+        raise c.failure(
+            "SUMMARIZE is no continuous query",
+            hint="write the figures that you want: SELECT count(*), min(x), max(x), avg(x), quantile_cont(x, 0.5) FROM ...",
+        )
     if c.is_done or not starts_query(c.tokens, c.index):
         raise c.expected(
             f"SELECT after {after}", among=["SELECT"], hint="write SELECT ... FROM ..."

@@ -10,6 +10,7 @@ from stream_magic.language.dialect import SelectError, read_select
 from stream_magic.language.parser.columns import TYPES, no_type
 from stream_magic.language.parser.complaints import dangling, explained
 from stream_magic.language.parser.cursor import is_word, shown, word_of
+from stream_magic.language.parser.flink import flink_window
 from stream_magic.language.parser.words import QUERY_STARTS, closest
 from stream_magic.language.spans import span_of, token_span
 from stream_magic.language.statements import Emit, Query
@@ -37,7 +38,7 @@ def query(tokens: list[Token], text: str) -> Query:
         raise LanguageError(
             "SM1010", "expected a SELECT before EMIT", hint=EMIT_HINT, span=emit_span
         )
-    if (problem := dangling(select, text)) is not None:
+    if (problem := flink_window(select, text) or dangling(select, text)) is not None:
         raise problem
     try:
         tree = read_select(select, text)
