@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stream_magic.engine.state import ArrowInput, Database, Select
+from stream_magic.engine.state import ArrowInput, Database, Select, in_chunks
 from stream_magic.language.binder import INPUT
 
 Places = npt.NDArray[np.int64]
@@ -50,19 +50,24 @@ class Sieve:
 
     def places(self, rows: pa.Table) -> dict[Hashable, Places]:
         """For each user where the rows are that its filter lets through; of no user if that cannot be told."""
-        self._input.table = rows
+        self._input.table = in_chunks(rows)
         try:
             found = self._asked().run()
         except duckdb.Error:
             return {}
-        columns = zip(self._conditions, found.columns, strict=True)
-        return {user: np.flatnonzero(column.to_numpy().view(np.bool_)) for user, column in columns}
+        return dict(zip(self._conditions, map(_places, found.columns), strict=True))
 
     def _asked(self) -> Select:
         if self._select is None:
             items = [
-                f"CAST(coalesce({condition}, false) AS UTINYINT) AS m{i}"
+                f"CAST(CAST({condition} AS BOOLEAN) AS UTINYINT) AS m{i}"
                 for i, condition in enumerate(self._conditions.values())
             ]
             self._select = Select(self._cursor, f"SELECT {', '.join(items)} FROM {self._rows_sql}")
         return self._select
+
+
+def _places(passes: pa.ChunkedArray) -> Places:
+    """Where it is 1, and neither 0 nor NULL."""
+    known = passes.fill_null(0) if passes.null_count else passes
+    return np.flatnonzero(known.to_numpy().view(np.bool_))

@@ -20,6 +20,7 @@ FILTERS = {
     "all": "SELECT * FROM s WHERE true",
     "typed": "SELECT id, u FROM s WHERE u IS NOT NULL AND l[1] = 2",
     "fails in a column": "SELECT CAST(t AS INT) AS i FROM s WHERE id <> 4",
+    "a number": "SELECT id FROM s WHERE id * 0.1",
     "grouped": "SELECT t, count(*) AS n FROM s WHERE id > 1 GROUP BY t",
 }
 FAILS = "SELECT id FROM s WHERE CAST(t AS INT) > 0"
