@@ -24,6 +24,7 @@ from stream_magic.language.catalog import Relation
 from stream_magic.planner.clock import CLOCK, with_clock
 from stream_magic.planner.context import Context
 from stream_magic.planner.extents import NO_SESSION, Bounds
+from stream_magic.planner.follows import find_follows
 from stream_magic.planner.guard import probe_sql
 from stream_magic.planner.level import Level
 from stream_magic.planner.logical import (
@@ -257,6 +258,7 @@ class Lowering:
             is_windowed=level.checked is not None, rule=", ".join(level.rules), probe_sql=probe_sql(timed),
             labels=level.labels, reads_clock=CLOCK in sql, lookups=lookups, lookup_sql=lookup_sql,
             picked=picked, made_sql=_made_sql(timed, picked), sifted=self._sifted(level, select, bound.schema),
+            follows=find_follows(select, bound.schema, self._ctx.volatile),
         )  # fmt: skip
 
     def _sifted(self, level: Level, select: exp.Select, made: pa.Schema) -> Sifted | None:

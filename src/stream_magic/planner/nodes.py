@@ -15,7 +15,7 @@ import pyarrow as pa
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 from stream_magic.planner.extents import Bounds, LastRows
-from stream_magic.planner.parts import Call, Lookup, PythonCall, Sifted
+from stream_magic.planner.parts import Call, Follows, Lookup, PythonCall, Sifted
 
 WINDOW_END = "_sm_wend"  # microseconds; the key by which windows are closed and forgotten
 PARTITION = (
@@ -82,6 +82,7 @@ class Compute:
             () if rows are left out or added, or all columns are made.
         made_sql: gives the columns that are made, row by row; '' if none is, or without `picked`.
         sifted: its filter, if it can be asked beforehand.
+        follows: columns that follow from others of it.
     """
 
     input: Node
@@ -101,6 +102,7 @@ class Compute:
     picked: tuple[str, ...] = ()
     made_sql: str = ""
     sifted: Sifted | None = None
+    follows: tuple[Follows, ...] = ()
 
     @property
     def inputs(self) -> tuple[Node, ...]:

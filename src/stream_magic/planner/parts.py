@@ -41,6 +41,19 @@ class Sifted:
 
 
 @dataclass(frozen=True)
+class Follows:
+    """A column that is made of another one and of constants: equal there is equal here.
+
+    Attributes:
+        sql: over the other one, `base`.
+    """
+
+    name: str
+    base: str
+    sql: str
+
+
+@dataclass(frozen=True)
 class PythonCall:
     """One call of a Python function.
 

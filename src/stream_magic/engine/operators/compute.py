@@ -44,7 +44,7 @@ class ComputeOperator(Operator):
 
     def __init__(self, plan: Compute, input_schema: pa.Schema, database: Database) -> None:
         self._plan = plan
-        self.is_windowed = plan.is_windowed
+        self.is_windowed, self.follows = plan.is_windowed, plan.follows
         self._names = [*plan.visible, *plan.hidden]
         self._input = ArrowInput(input_schema)
         self._clock = ArrowInput(_CLOCK_SCHEMA)

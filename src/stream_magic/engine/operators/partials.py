@@ -17,6 +17,7 @@ from stream_magic.engine.operators.late import without_late
 from stream_magic.engine.state import ArrowInput, Database, Select
 from stream_magic.engine.values import VALUE_ERRORS
 from stream_magic.language.binder import INPUT
+from stream_magic.planner.follows import followers
 from stream_magic.planner.nodes import WINDOW_END, Aggregate
 
 HASH = "_sm_h"  # of the keys
@@ -47,12 +48,20 @@ class Partials:
         group = f"GROUP BY {', '.join(keys)}" if keys else ""
         self._grouped = Select(self._cursor, f"SELECT {items} FROM {plan.input_sql} {group}")
         if chain is not None:
-            judged = [items]
+            follow = followers(chain.follows, keys)
+            roots = [k for k in keys if k not in follow]
+            judged = [*roots, *named]
             if plan.is_windowed:
                 judged.append(f"max({LATE_BY}) AS {LATE_BY}")
+            last = ["*", f"{hashed} AS {HASH}"]
             if chain.is_windowed:
-                judged.append(f"bool_or({WINDOW_END} IS NULL) AS {_IN_NONE}")
-            self._chained = chain.above(f"SELECT {', '.join(judged)} FROM", group)
+                is_key = WINDOW_END in keys
+                is_none = f"{WINDOW_END} IS NULL" if is_key else f"bool_or({WINDOW_END} IS NULL)"
+                (last if is_key else judged).append(f"{is_none} AS {_IN_NONE}")
+            made = ", ".join(["*", *(f"{sql} AS {k}" for k, sql in follow.items())])
+            head = f"SELECT {', '.join(last)} FROM (SELECT {made} FROM (SELECT {', '.join(judged)} FROM"
+            tail = f"GROUP BY {', '.join(roots)}))" if keys else "))"
+            self._chained = chain.above(head, tail)
         self.schema: pa.Schema = self._grouped.run().schema
 
     def of(self, delta: pa.Table, turn: Turn) -> list[pa.Table]:
