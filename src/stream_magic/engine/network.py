@@ -19,6 +19,7 @@ from stream_magic.engine.operators.clocked import ClockedOperator
 from stream_magic.engine.operators.closing import ClosingOperator
 from stream_magic.engine.operators.compute import ComputeOperator
 from stream_magic.engine.operators.constant import ConstantOperator
+from stream_magic.engine.operators.fill import FillOperator
 from stream_magic.engine.operators.join import JoinOperator
 from stream_magic.engine.operators.number import NumberOperator
 from stream_magic.engine.operators.partials import Partials
@@ -31,6 +32,7 @@ from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsO
 from stream_magic.engine.operators.table import TableOperator
 from stream_magic.engine.operators.union import UnionOperator
 from stream_magic.engine.operators.waiting import WaitingOperator
+from stream_magic.engine.operators.whole import WholeOperator
 from stream_magic.engine.sieve import Sieve
 from stream_magic.engine.state import Database
 from stream_magic.planner.nodes import (
@@ -39,6 +41,7 @@ from stream_magic.planner.nodes import (
     Clocked,
     Compute,
     Constant,
+    Fill,
     Join,
     Node,
     Number,
@@ -230,6 +233,8 @@ def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operat
             return ApplyOperator(node)
         case Clocked():
             return ClockedOperator(node)
+        case Fill():
+            return FillOperator(node, inputs[0], database)
         case Number():
             return NumberOperator(node, inputs[0], database)
         case Waiting():
@@ -259,12 +264,18 @@ def is_pieced(node: Node) -> TypeGuard[Aggregate]:
     """A GROUP BY that takes up the chain below it."""
     if not isinstance(node, Aggregate):
         return False
-    return node.is_pieced and (node.emit == "close" or RunningOperator.suits(node))
+    return (
+        node.is_pieced
+        and not node.is_whole
+        and (node.emit == "close" or RunningOperator.suits(node))
+    )
 
 
 def _aggregate(
     node: Aggregate, schema: pa.Schema, database: Database, below: Compute | None
 ) -> Operator:
+    if node.is_whole:
+        return WholeOperator(node, schema, database)
     if is_pieced(node):
         chain = None if below is None else ComputeOperator(below, schema, database)
         schema = schema if chain is None else chain.schema

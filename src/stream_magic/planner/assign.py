@@ -13,6 +13,7 @@ from stream_magic.planner.logical import (
     SEVERAL,
     ByClock,
     Column,
+    Filled,
     Map,
     Numbered,
     Op,
@@ -55,7 +56,7 @@ class WindowAssigner:
                 return self._session(call, op, node, closes=closes)
             case "latest":
                 return self._latest(call, op, node)
-        return self._rows(call, op, node)
+        return self._rows(call, op, node, closes=closes)
 
     def _by_clock(self, op: Op) -> Op:
         """With the clock's time as a column; other times and windows do not close by it."""
@@ -156,7 +157,7 @@ class WindowAssigner:
             )  # fmt: skip
         return gap_us
 
-    def _rows(self, call: WindowCall, op: Op, node: exp.Expr) -> Op:
+    def _rows(self, call: WindowCall, op: Op, node: exp.Expr, *, closes: bool) -> Op:
         """Every `[k * slide, k * slide + n)` that holds the row's number among those of its key."""
         require_arrival(
             self._ctx, op, call.function.upper(), "read a stream whose rows are only added", node
@@ -164,9 +165,10 @@ class WindowAssigner:
         number = self._ctx.names.new("_n", "BIGINT")
         end, start = self._ends(call)
         columns = [*op.columns, start, end]
+        keys = [_labelled(op, k) for k in call.keys]
         made: Op = Numbered(
             [*op.columns, number], False, op.has_watermark, op.lateness_us, op.has_order,
-            input=op, keys=[_labelled(op, k) for k in call.keys], number=number,
+            input=op, keys=keys, number=number,
         )  # fmt: skip
         first = f"{number.name} // {call.sizes[0]} * {call.sizes[0]}"
         if call.function == "hop_rows":
@@ -174,7 +176,11 @@ class WindowAssigner:
             made = self._opened(made, opened, rows_around(number.name, *call.sizes))
             first = opened.name
         items = [(start, _parse(first)), (end, _parse(f"{first} + {call.sizes[-1]}"))]
-        return Map.over(made, items, columns=columns, keeps=True, rule=call.detail)
+        shown = [*columns, number] if closes else columns
+        made = Map.over(made, items, columns=shown, keeps=True, rule=call.detail)
+        if not closes:
+            return made
+        return Filled(columns, has_order=op.has_order, input=made, keys=keys, number=number, end=end, bounds=(start, end))  # fmt: skip
 
     def _parted(
         self, call: WindowCall, op: Op, keys: list[Column], made: Assigned, rule: str, *, by_arrival: bool = False

@@ -30,6 +30,7 @@ from stream_magic.planner.identity import is_apart
 from stream_magic.planner.logical import (
     SEVERAL,
     Called,
+    Filled,
     Group,
     Map,
     Op,
@@ -200,6 +201,8 @@ def _is_told_once(op: Op) -> bool:
     match at:
         case Group():
             return at.emit == "close"
+        case Filled():
+            return True
         case Parted():
             return at.closing is not None
         case Product():

@@ -11,6 +11,7 @@ from stream_magic.planner.nodes import (
     Clocked,
     Compute,
     Constant,
+    Fill,
     Join,
     Node,
     Number,
@@ -25,7 +26,7 @@ from stream_magic.planner.nodes import (
 from stream_magic.planner.plan import Plan
 from stream_magic.planner.state_bounds import state_bound
 
-_KEYED = Aggregate | Partition | Sessions | SessionGroup
+_KEYED = Aggregate | Fill | Number | Partition | Sessions | SessionGroup
 _SESSIONS = {
     "numbers": "each row put into its session",
     "rows": "rows kept, taken back when their session grows",
@@ -83,6 +84,8 @@ def _title(node: Node) -> str:
             return "by the clock"
         case Number():
             return "rows counted by arrival"
+        case Fill():
+            return "full windows of rows"
         case Partition() | Waiting():
             return node.rule
         case Sessions():
@@ -150,6 +153,10 @@ def _rule(node: Node) -> list[str]:
             return [_SESSIONS[gives]]
         case SessionGroup(group=group):
             return _rule(group)
+        case Fill():
+            return ["rows kept until their window is full"]
+        case Aggregate(is_whole=True):
+            return ["groups come whole"]
         case Aggregate(is_mergeable=False):
             return ["rows kept, touched groups computed again"]
         case Aggregate(emit="close"):

@@ -33,6 +33,7 @@ from stream_magic.planner.logical import (
     Op,
     Sessioned,
     Stack,
+    comes_whole,
     conjunction,
     extended,
 )
@@ -212,12 +213,13 @@ class Grouper:
             *((keys[k], before_keys[k]) for k in chosen),
             *zip(links, links_before, strict=True),
         ]
-        is_closing = self._emit == "close" and end is not None
+        is_whole = self._emit == "close" and comes_whole(before, [c for _, c in pairs])
+        is_closing = self._emit == "close" and (end is not None or is_whole)
         is_timed = _follow_end(pairs, end)
         group = Group(
             [*(c for c, _ in pairs), *(c.column for c in calls)], not is_closing, is_timed, has_order=False,
             is_settled=is_timed, lateness_us=0 if is_timed else before.lateness_us,
-            input=before, keys=pairs, calls=calls, emit="close" if is_closing else "changes", end=end,
+            input=before, keys=pairs, calls=calls, emit="close" if is_closing else "changes", end=end, is_whole=is_whole,
         )  # fmt: skip
         return group, keys, links
 

@@ -253,6 +253,7 @@ class Group(Op):
         keys: the column given and the input's column behind it.
         end: the input's window end among the keys if windows close, else None.
         sessions: those whose rows it groups session by session, if it does.
+        is_whole: all rows of a group come in one epoch, and no other does.
     """
 
     input: Op = field(kw_only=True)
@@ -261,6 +262,7 @@ class Group(Op):
     emit: Emit = "changes"
     end: Column | None = None
     sessions: Sessioned | None = None
+    is_whole: bool = False
 
     @classmethod
     def distinct(
@@ -288,6 +290,24 @@ class Numbered(Op):
     input: Op = field(kw_only=True)
     keys: list[Column] = field(kw_only=True)
     number: Column = field(kw_only=True)
+
+
+@dataclass(eq=False)
+class Filled(Op):
+    """Rows of row windows, told once: all rows of a window come together, when its last one has come.
+
+    Attributes:
+        keys: rows are counted for each value of these columns of the input.
+        number: the input's column that counts them, which is not given.
+        end: of the window, not counted itself.
+        bounds: the columns that say which window it is.
+    """
+
+    input: Op = field(kw_only=True)
+    keys: list[Column] = field(kw_only=True)
+    number: Column = field(kw_only=True)
+    end: Column = field(kw_only=True)
+    bounds: tuple[Column, Column] = field(kw_only=True)
 
 
 @dataclass(eq=False)
@@ -386,7 +406,16 @@ def move_ends(columns: Iterable[Column], names: Mapping[str, str]) -> None:
 
 def inputs_of(op: Op) -> list[Op]:
     match op:
-        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock() | Numbered():
+        case (
+            Map()
+            | Group()
+            | Called()
+            | Remembered()
+            | Sessioned()
+            | ByClock()
+            | Numbered()
+            | Filled()
+        ):
             return [op.input]
         case Product():
             return [leg.op for leg in op.legs]
@@ -400,7 +429,16 @@ def inputs_of(op: Op) -> list[Op]:
 def with_inputs(op: Op, change: Callable[[Op], Op]) -> Op:
     """A copy over changed inputs; the operation itself if it has none."""
     match op:
-        case Map() | Group() | Called() | Remembered() | Sessioned() | ByClock() | Numbered():
+        case (
+            Map()
+            | Group()
+            | Called()
+            | Remembered()
+            | Sessioned()
+            | ByClock()
+            | Numbered()
+            | Filled()
+        ):
             return replace(op, input=change(op.input))
         case Product():
             return replace(op, legs=[replace(leg, op=change(leg.op)) for leg in op.legs])
@@ -409,6 +447,19 @@ def with_inputs(op: Op, change: Callable[[Op], Op]) -> Op:
         case Parted():
             return replace(op, inputs=[change(i) for i in op.inputs])
     return op
+
+
+def comes_whole(op: Op, columns: Iterable[Column]) -> bool:
+    """All rows with the same values of these columns come in one epoch: they say which full window of rows it is."""
+    names = {c.name for c in columns}
+    while isinstance(op, Map):
+        made = {c.name: e for c, e in op.items}
+        plain = {n: e.name for n, e in made.items() if isinstance(e, exp.Column)}
+        names = {plain.get(n, n) for n in names if n in plain or n not in made}
+        op = op.input
+    if not isinstance(op, Filled):
+        return False
+    return all(k.name in names for k in op.keys) and any(b.name in names for b in op.bounds)
 
 
 def extended(op: Op, items: Sequence[tuple[Column, exp.Expr]]) -> Op:

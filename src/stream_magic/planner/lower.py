@@ -31,6 +31,7 @@ from stream_magic.planner.logical import (
     ByClock,
     Called,
     Column,
+    Filled,
     Fresh,
     Given,
     Group,
@@ -60,6 +61,7 @@ from stream_magic.planner.nodes import (
     Apply,
     Compute,
     Constant,
+    Fill,
     Node,
     Number,
     Part,
@@ -147,6 +149,8 @@ class Lowering:
                 return self._timed.by_clock(op)
             case Numbered():
                 return self._numbered(op, needed)
+            case Filled():
+                return self._filled(op, needed)
             case Sessioned():
                 return self._timed.sessions(op, needed)
         raise TypeError(op)
@@ -336,6 +340,19 @@ class Lowering:
         )  # fmt: skip
         return made, [*kept, op.number]
 
+    def _filled(self, op: Filled, needed: set[str]) -> tuple[Node, list[Column]]:
+        names = needed | {c.name for c in (*op.keys, op.number, op.end)}
+        read = [c for c in op.input.columns if c.name in names]
+        before = self._sealed(op.input, read)
+        kept = [c for c in read if c is not op.number]
+        kinds = dict(zip(before.visible, before.types, strict=True))
+        made = Fill(
+            before, tuple(k.name for k in op.keys), op.number.name, op.end.name,
+            pa.schema([*(before.schema.field(c.name) for c in kept), SEQ_FIELD]), before.types,
+            tuple(kinds[c.name] for c in kept), tuple(k.label for k in op.keys),
+        )  # fmt: skip
+        return made, kept
+
     def _stack(self, op: Stack) -> tuple[Node, list[Column]]:
         parts = []
         for p in op.parts:
@@ -415,7 +432,7 @@ class Lowering:
             input=before, keys=tuple(keys), calls=calls, schema=pa.schema([*grouped.schema, *hidden]), types=grouped.types,
             input_sql=source, input_columns=tuple(names), emit=op.emit, is_windowed=op.end is not None or bounds is not None,
             lateness_us=op.input.lateness_us, is_input_changelog=WEIGHT in names,
-            shown_keys=tuple(c.label for c, _ in op.keys),
+            shown_keys=tuple(c.label for c, _ in op.keys), is_whole=op.is_whole,
         )  # fmt: skip
 
     def _parted(self, op: Parted) -> tuple[Node, list[Column]]:

@@ -340,6 +340,33 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Fill:
+    """Rows of row windows, told when the last of their window has come.
+
+    Attributes:
+        keys: columns of the input; rows were counted for each of their values.
+        number, end: columns of the input: the row's number, and that behind the window's last one.
+        schema: of the input, without the number.
+        kept_types: DuckDB types of the input's visible columns.
+        types: of the output's.
+        shown_keys: what the user calls the keys.
+    """
+
+    input: Node
+    keys: tuple[str, ...]
+    number: str
+    end: str
+    schema: pa.Schema
+    kept_types: tuple[str, ...]
+    types: tuple[str, ...]
+    shown_keys: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Window functions in the order of event time: a row is told once, when the watermark has passed it.
 
@@ -420,6 +447,7 @@ class Aggregate:
         lateness_us: allowed lateness.
         is_input_changelog: rows come with a weight.
         shown_keys: what users call the keys.
+        is_whole: all rows of a group come in one epoch, and no other does.
     """
 
     input: Node
@@ -434,6 +462,7 @@ class Aggregate:
     lateness_us: int
     is_input_changelog: bool
     shown_keys: tuple[str, ...] = ()
+    is_whole: bool = False
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -489,6 +518,7 @@ Node: TypeAlias = (
     | Partition
     | Clocked
     | Number
+    | Fill
     | Waiting
     | Sessions
     | Aggregate

@@ -19,6 +19,7 @@ from stream_magic.planner.nodes import (
     Clocked,
     Compute,
     Constant,
+    Fill,
     Join,
     Node,
     Number,
@@ -69,6 +70,10 @@ def state_bound(node: Node) -> StateBound:
             return StateBound(
                 "state of a number" if not node.keys else "state grows with the number of keys"
             )
+        case Fill():
+            return StateBound("state of the rows of windows that are not full")
+        case Aggregate(is_whole=True):
+            return StateBound("no state")
         case Waiting():
             return _of_waiting(node)
         case Sessions():
