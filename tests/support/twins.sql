@@ -35,15 +35,29 @@ FROM (
 
 -- n rows of a key by arrival: row numbers [k * n, (k + 1) * n), counted from 0.
 CREATE OR REPLACE TEMP MACRO tumble_rows(s, n, key := 1) AS TABLE
-SELECT * EXCLUDE (_at), _at // n * n AS window_start, window_start + n AS window_end
-FROM (SELECT *, row_number() OVER (PARTITION BY key ORDER BY _n) - 1 AS _at FROM query_table(s));
+SELECT * EXCLUDE (_row), _row // n * n AS window_start, window_start + n AS window_end
+FROM (SELECT *, row_number() OVER (PARTITION BY key ORDER BY _n) - 1 AS _row FROM query_table(s));
 
 -- A row is in every window [k * slide, k * slide + n) that holds its number.
 CREATE OR REPLACE TEMP MACRO hop_rows(s, slide, n, key := 1) AS TABLE
-SELECT * EXCLUDE (_at) FROM (
-  SELECT r.*, (_at // slide - i) * slide AS window_start, window_start + n AS window_end
-  FROM (SELECT *, row_number() OVER (PARTITION BY key ORDER BY _n) - 1 AS _at FROM query_table(s)) AS r, range(100) AS _windows(i)
-) WHERE _at < window_end;
+SELECT * EXCLUDE (_row) FROM (
+  SELECT r.*, (_row // slide - i) * slide AS window_start, window_start + n AS window_end
+  FROM (SELECT *, row_number() OVER (PARTITION BY key ORDER BY _n) - 1 AS _row FROM query_table(s)) AS r, range(100) AS _windows(i)
+) WHERE _row < window_end;
+
+-- Those of windows that are full: the key has a row with the last number before their end.
+CREATE OR REPLACE TEMP MACRO tumble_rows_full(s, n, key := 1) AS TABLE
+SELECT * EXCLUDE (_row, _count), _row // n * n AS window_start, window_start + n AS window_end
+FROM (SELECT *, row_number() OVER (PARTITION BY key ORDER BY _n) - 1 AS _row, count(*) OVER (PARTITION BY key) AS _count FROM query_table(s))
+WHERE window_end <= _count;
+
+CREATE OR REPLACE TEMP MACRO hop_rows_full(s, slide, n, key := 1) AS TABLE
+SELECT * EXCLUDE (_row, _count) FROM (
+  SELECT r.*, (_row // slide - i) * slide AS window_start, window_start + n AS window_end
+  FROM (
+    SELECT *, row_number() OVER (PARTITION BY key ORDER BY _n) - 1 AS _row, count(*) OVER (PARTITION BY key) AS _count FROM query_table(s)
+  ) AS r, range(100) AS _windows(i)
+) WHERE _row < window_end AND window_end <= _count;
 
 -- The newest row of each key.
 CREATE OR REPLACE TEMP MACRO newest(s, key) AS TABLE

@@ -8,7 +8,7 @@ from support.grammar.clauses import grouped, items
 from support.grammar.draw import Column, Draw, Relation, Text, both, plain
 from support.grammar.over_close import over_on_close
 from support.grammar.relations import named
-from support.grammar.select import Item, Query, Select
+from support.grammar.select import NOTHING, Item, Query, Select
 from support.grammar.world import Table
 
 SIZES = (5, 10, 20)
@@ -87,12 +87,16 @@ def told(draw: Draw, relation: Relation, kind: str, closed: str) -> Select:
     )  # fmt: skip
 
 
-def _by_window(draw: Draw, relation: Relation, has_both: bool, key: str) -> Select:
-    """`grouped`, with the window among its keys."""
+def _by_window(
+    draw: Draw, relation: Relation, has_both: bool, key: str, own_key: str = ""
+) -> Select:
+    """`grouped`, with the window among its keys, and the key of its own if there is one."""
     names = ["window_start", "window_end"] if has_both else [key]
     shown = tuple(Item(plain(n), Column(n, n, "timestamp")) for n in names)
     if "SESSION(" in relation.text.sql and draw.chance(0.5):
-        own = next(c for c in relation.columns if c.name == "k")
+        own_key = "k"
+    if own_key:
+        own = next(c for c in relation.columns if c.name == own_key)
         shown = (*shown, Item(plain(own.text), Column("y9", "y9", own.family)))
     select = grouped(draw, relation)
     keys = ", ".join(
@@ -169,13 +173,14 @@ def row_window(draw: Draw) -> Query:
     draw.meet(f"window:{kind}")
     numbers = f"{count}" if kind == "TUMBLE_ROWS" else f"{count}, {count * 2}"
     by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
-    call = f"{kind}({table.name}, {numbers}{by})"
-    relation = assigned(
-        draw, table, call, f"{kind.lower()}('{table.name}_n', {numbers}{keyed})", "integer"
-    )
+    closes = draw.chance(0.4)
+    draw.meet(f"row windows {'when they are full' if closes else 'at once'}")
+    call, twin = f"{kind}({table.name}, {numbers}{by})", f"{kind.lower()}{'_full' * closes}"
+    relation = assigned(draw, table, call, f"{twin}('{table.name}_n', {numbers}{keyed})", "integer")
+    emit = Text("EMIT ON WINDOW CLOSE", "") if closes else NOTHING
     if draw.chance(0.3):
-        return Select(items(draw, relation, 2, 4), relation.text)
-    return _by_window(draw, relation, True, "")
+        return Select(items(draw, relation, 2, 4), relation.text, emit=emit)
+    return replace(_by_window(draw, relation, True, "", key if closes else ""), emit=emit)
 
 
 def window_join(draw: Draw) -> Query:
