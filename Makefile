@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint unit services golden law law-figures faults bench docs clean
+.PHONY: help demo test lint unit services golden law law-figures faults bench peers docs clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -49,6 +49,9 @@ faults: $(STAMP)  ## plants one broken line for each rule and operator; the law 
 
 bench: $(STAMP)  ## ratios against a reference in the same run: ONLY="nexmark streams" EVENTS=200000 OUT=docs/benchmarks.md
 	$(if $(EVENTS),EVENTS=$(EVENTS)) $(BIN)/python -m bench $(ONLY) $(if $(OUT),--out $(OUT))
+
+peers: $(STAMP)  ## the same queries by other streaming systems (Java 17): ONLY="deephaven sum_100" ROWS=2000000 RUNS=5 OUT=docs/benchmarks-peers.md
+	$(BIN)/python -m bench.peers $(if $(ROWS),--rows $(ROWS)) $(if $(RUNS),--rounds $(RUNS)) $(if $(OUT),--out $(OUT)) $(if $(ONLY),--only $(ONLY))
 
 docs: $(STAMP)  ## write docs/reference and docs/language from the code
 	$(BIN)/python docs/generate.py --examples
