@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 OURS = "stream_magic"
-NAMES = (OURS, "deephaven", "flink", "spark", "pathway", "bytewax", "csp", "streamz")
+NAMES = (OURS, "deephaven")
