@@ -98,7 +98,7 @@ FAULTS = (
     Fault("a row sees its own watermark in a join", "engine.timeline", 'side="right"', 'side="left"', test="tests/property/test_arrival.py"),
     Fault("a joined row is judged by the higher watermark", "engine.timeline", "lowest = np.minimum(lowest, part.before(numbers))", "lowest = np.maximum(lowest, part.before(numbers))",
           test="tests/unit/engine/test_join.py"),
-    Fault("a watermark rises before its row", "engine.inlet", "np.add(batch.numbers, 1, out", "np.add(batch.numbers, 0, out", test="tests/unit/engine/test_inlet.py"),
+    Fault("a watermark rises before its row", "engine.inlet", "us, behind=True)", "us, behind=False)", test="tests/unit/engine/test_inlet.py"),
     Fault("a value that does not fit is handed on", "planner.lower", "and e.name not in cast and", "and", test="tests/unit/engine/test_picked.py"),
     Fault("what reads two columns follows from one", "planner.follows", "columns and all(c == column for c in columns)", "columns", test="tests/unit/planner/test_follows.py"),
     Fault("a filter that is NULL lets a row through", "engine.sieve", "passes.fill_null(0)", "passes.fill_null(1)", test="tests/unit/engine/test_sieve.py"),

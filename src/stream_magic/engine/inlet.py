@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stream_magic.core.arrivals import Arrivals
-from stream_magic.core.buffers import int64s
 from stream_magic.core.change import BEFORE_TIME, LATE_FIELD, SEQ_FIELD, WEIGHT
 from stream_magic.core.clock import Clock
 from stream_magic.engine.batches import Decoded
@@ -91,7 +90,7 @@ class _Entry:
 
     def __init__(self, source: SourceNode, now_us: int) -> None:
         self._source, self._now_us = source, now_us
-        self._at: list[np.ndarray] = []
+        self._behind: list[np.ndarray] = []
         self._us: list[np.ndarray] = []
         if source.tracker is not None and source.reader.state in ("running", "complete"):
             source.tracker.know(source.reader.source.partitions, now_us)
@@ -116,8 +115,8 @@ class _Entry:
             self._note(number, tracker.watermark_us)
 
     def timeline(self) -> Timeline:
-        at, us = _joined(self._at), _joined(self._us)
-        return Timeline((Steps(self._source.watermark_us, at, us),))
+        rows, us = _joined(self._behind), _joined(self._us)
+        return Timeline((Steps(self._source.watermark_us, rows, us, behind=True),))
 
     def _numbered(self, batch: Decoded) -> pa.Table:
         relation, tracker = self._source.relation, self._source.tracker
@@ -128,7 +127,7 @@ class _Entry:
             times = _micros(rows.column(relation.time_column))
             judged, after = tracker.judge(times, batch.partitions, self._now_us)
             rows = rows.append_column(LATE_FIELD, pa.array(judged))
-            self._at.append(np.add(batch.numbers, 1, out=int64s(batch.num_rows)))
+            self._behind.append(batch.numbers)
             self._us.append(after)
             newest = int(times.max(initial=BEFORE_TIME))
             if newest > BEFORE_TIME:
@@ -143,7 +142,7 @@ class _Entry:
 
     def _note(self, number: int, watermark_us: int) -> None:
         """The watermark from this arrival number on."""
-        self._at.append(np.array([number], np.int64))
+        self._behind.append(np.array([number - 1], np.int64))
         self._us.append(np.array([watermark_us], np.int64))
 
 

@@ -26,14 +26,16 @@ class Steps:
         start_us: before all of them.
         at, us: watermarks in order of arrival. What raises it is a step: found when it is asked for,
             most queries only ask where it ends.
+        behind: `at` are the numbers of the rows behind which it is reached: one less.
     """
 
     def __init__(
-        self, start_us: int = BEFORE_TIME, at: Numbers = _NOTHING, us: Numbers = _NOTHING
-    ) -> None:
+        self, start_us: int = BEFORE_TIME, at: Numbers = _NOTHING, us: Numbers = _NOTHING, *, behind: bool = False
+    ) -> None:  # fmt: skip
         self.start_us = start_us
         self.end_us = max(start_us, int(us.max(initial=BEFORE_TIME)))
         self._given = at, us
+        self._is_behind = behind
 
     @property
     def at(self) -> Numbers:
@@ -63,14 +65,15 @@ class Steps:
             is_plain = (marks != BEFORE_TIME) & (marks != END_OF_TIME)
             return np.where(is_plain, marks - np.where(is_plain, late_us, 0), marks)
 
-        return Steps(int(later(np.array([self.start_us], np.int64))[0]), at, later(us))
+        start_us = int(later(np.array([self.start_us], np.int64))[0])
+        return Steps(start_us, at, later(us), behind=self._is_behind)
 
     @cached_property
     def _rises(self) -> tuple[Numbers, Numbers]:
         at, us = self._given
         reached = np.maximum.accumulate(np.concatenate((np.array([self.start_us], np.int64), us)))
         rises = np.flatnonzero(reached[1:] > reached[:-1])
-        return np.maximum.accumulate(at)[rises], reached[1:][rises]
+        return np.maximum.accumulate(at)[rises] + self._is_behind, reached[1:][rises]
 
 
 def _counted(at: Numbers, numbers: Numbers) -> Numbers:
