@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from stream_magic.core.change import BEFORE_TIME, END_OF_TIME
 
 _DENSE = 8  # a table of up to so many places for each number costs less than a search
 KEPT_STEPS = 100_000  # as many as a stream keeps rows
+_PART_STEPS = 4_096
 
 
 _NOTHING = np.empty(0, np.int64)
@@ -44,12 +46,6 @@ class Steps:
     @property
     def us(self) -> Numbers:
         return self._rises[1]
-
-    @cached_property
-    def most(self) -> int:
-        """There are not more steps than this."""
-        us = self._given[1]
-        return int(np.count_nonzero(us[1:] > us[:-1])) + min(1, len(us))
 
     def before(self, numbers: Numbers) -> Numbers:
         """The watermark just before each of these rows."""
@@ -149,27 +145,42 @@ class Timeline:
 
 
 class Progress:
-    """The watermark of a relation so far, for queries that are built from its history."""
+    """The watermark of a relation so far, for queries that are built from its history.
+
+    Only the steps are kept, those of many small epochs together: 16 bytes each.
+    """
 
     def __init__(self) -> None:
-        self._epochs: deque[Timeline] = deque()
+        self._parts: deque[_Part] = deque()
         self._size = 0
 
     def add(self, epoch: Timeline) -> None:
         """Of a committed epoch. The oldest are let go; rows from then count as early, never as late."""
         if not epoch.has_moved:
             return
-        self._epochs.append(epoch)
-        self._size += _size(epoch)
-        while self._size > KEPT_STEPS and len(self._epochs) > 1:
-            self._size -= _size(self._epochs.popleft())
+        steps = epoch.steps()
+        parts = self._parts
+        parts.append(_Part(steps.at, steps.us))
+        self._size += len(steps.at)
+        while len(parts) > 1 and len(parts[-2].at) <= min(2 * len(parts[-1].at), _PART_STEPS):
+            last, before = parts.pop(), parts.pop()
+            parts.append(_Part(*map(np.concatenate, zip(before, last, strict=True))))
+        while self._size > KEPT_STEPS:
+            first = parts.popleft()
+            gone = min(self._size - KEPT_STEPS, len(first.at))
+            self._size -= gone
+            if gone < len(first.at):
+                parts.appendleft(_Part(first.at[gone:], first.us[gone:]))
 
     def until(self, now: Timeline) -> Timeline:
         """From the beginning to the end of the current epoch."""
-        steps = [t.steps() for t in (*self._epochs, now)]
-        at, us = np.concatenate([s.at for s in steps]), np.concatenate([s.us for s in steps])
-        return Timeline((Steps(BEFORE_TIME, at, us),))
+        steps = now.steps()
+        at, us = zip(*self._parts, (steps.at, steps.us), strict=True)
+        return Timeline((Steps(BEFORE_TIME, np.concatenate(at), np.concatenate(us)),))
 
 
-def _size(epoch: Timeline) -> int:
-    return sum(p.most for p in epoch.parts)
+class _Part(NamedTuple):
+    """Steps of some epochs: from arrival number `at[i]` on `us[i]`."""
+
+    at: Numbers
+    us: Numbers
