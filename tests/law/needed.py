@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlglot import parse_one
 
 import stream_magic.planner
-from support.grammar.aggregates import AGGREGATES
+from support.grammar.aggregates import AGGREGATES, REFUSED
 from support.grammar.joins import KINDS
 from support.grammar.over import CALLS
 from support.grammar.plans import call_name
@@ -27,7 +27,6 @@ _NO_RULES = frozenset(
         "windows._Reader._wrong",
     }
 )  # fmt: skip
-_REFUSED = frozenset({"bitstring_agg", "reservoir_quantile"})  # aggregates
 
 
 def needed() -> set[str]:
@@ -43,25 +42,17 @@ def _forms() -> Iterator[str]:
         f"series:{call.partition('(')[0]}"
         for call in (*SERIES, "time_weighted_avg of groups", "GAP_FILL", "RESAMPLE")
     )
-    for window in ("TUMBLE", "HOP", "CUMULATE", "SESSION"):
-        yield from (f"window:{window}{how}" for how in ("", " by the clock"))
     yield from (
-        "window:TUMBLE_ROWS",
-        "window:HOP_ROWS",
-        "emit:close",
-        "emit:changes",
-        "join of windows",
-        "python:scalar",
-        "python:aggregate",
+        f"window:{w}" for w in ("TUMBLE", "HOP", "CUMULATE", "SESSION", "TUMBLE_ROWS", "HOP_ROWS")
     )
-    yield from (f"joined and {form}" for form in ("window", "session", "over"))
+    yield from ("emit:close", "emit:changes", "python:scalar", "python:aggregate")
     for word in ("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"):
         yield f"set:{word}"
 
 
 def _aggregates() -> Iterator[str]:
     """As the planner writes them: `mean` is `avg` there."""
-    for each in (a for a in AGGREGATES if a.name not in _REFUSED):
+    for each in (a for a in AGGREGATES if a.name not in REFUSED):
         text = "SELECT " + re.sub(r"\{\w+\}", "x", re.sub(r"\{(by|ties)\}", "", each.call))
         yield f"plan aggregate:{call_name(parse_one(text, read='duckdb').selects[0].sql('duckdb'))}"
 

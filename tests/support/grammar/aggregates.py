@@ -43,7 +43,7 @@ AGGREGATES = [
     *_all("timestamptz", "min({timestamptz})", "max({timestamptz})"),
     *_all("wide", "sum({wide})", "min({wide})", "max({wide})"),
     *_all("float", "min({float})", "max({float})"),
-    *_all("opaque", "avg({integer})", "avg({real})", "mean({decimal})", "sum({real})", "avg(DISTINCT {integer})", "stddev({integer})",
+    *_all("opaque", "avg({integer})", "avg({real})", "mean({decimal})", "sum({real})", "avg(DISTINCT {integer})", "mean({integer})", "stddev({integer})",
           "stddev_pop({real})", "stddev_samp({integer})", "var_pop({integer})", "var_samp({real})", "variance({integer})", "sem({integer})",
           "skewness({integer})", "kurtosis({integer})", "kurtosis_pop({integer})", "corr({integer}, {real})", "covar_pop({integer}, {real})",
           "covar_samp({real}, {integer})", "regr_avgx({integer}, {real})", "regr_avgy({integer}, {real})", "regr_intercept({real}, {integer})",
@@ -57,13 +57,15 @@ AGGREGATES = [
     *_all("opaque", "mode({exact}{by})", "arg_max({any}, {exact}{by})", "arg_min({any}, {exact}{by})", "max_by({any}, {exact}{by})",
           "min_by({any}, {exact}{by})", "arg_max({integer}, {integer}, 2{by})", "arg_min_null({any}, {exact}{by})", "arg_max_null({any}, {exact}{by})",
           "arg_min_nulls_last({any}, {exact}{by})", "approx_top_k({text}, 2{by})", order="columns"),
-    *_all("opaque", "approx_quantile({integer}, 0.5{by})", order="value"),
+    *_all("opaque", "approx_quantile({integer}, 0.5{by})", "mode(DISTINCT {integer}{by})", order="value"),
+    *_all("opaque", "mode() WITHIN GROUP (ORDER BY {exact})"),
     *_all("opaque", "first({any}{by})", "last({any}{by})", "any_value({any}{by})", "arbitrary({any}{by})", "list({any}{by})", "array_agg({any}{by})",
           "string_agg({text}, '-'{by})", "group_concat({text}{by})", "listagg({text}, ','{by})", order="arrival"),
     *_all("opaque", "list({any} ORDER BY {exact}{ties})", "first({any} ORDER BY {exact} DESC{ties})", "last({any} ORDER BY {exact} NULLS FIRST{ties})",
           "string_agg({text}, '-' ORDER BY {exact}{ties})", "array_agg({any} ORDER BY {exact} DESC NULLS LAST{ties})", order="ties"),
 ]  # fmt: skip
 
+REFUSED = frozenset({"bitstring_agg", "reservoir_quantile"})
 # Python functions; they take no FILTER.
 PYTHON = [
     *_all("text", "py_most({text})"),
@@ -87,7 +89,10 @@ def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) ->
         known = [a for a in known if a.order != "arrival"]
     if draw.chance(0.95):
         known = [a for a in known if fits(a.call, relation.columns)] or known
-    name = draw.one(sorted({a.name for a in known}))  # each as often as the others
+    names = {a.name for a in known}
+    if draw.chance(0.95):
+        names -= REFUSED
+    name = draw.one(sorted(names))  # each as often as the others
     found = draw.one([a for a in known if a.name == name])
     by = {
         "arrival": f" ORDER BY {relation.arrival}",

@@ -93,7 +93,7 @@ def grouped(draw: Draw, relation: Relation | None = None, low: int = 0) -> Selec
     """GROUP BY in one of the ways to write it, or one group over everything."""
     relation = relation or base(draw)
     keys = [_key(draw, relation, i) for i in range(draw.rng.randint(low, 2))]
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(1, 6)))
+    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(2, 8)))
     text = NOTHING
     if keys:
         ways = {
@@ -159,10 +159,10 @@ def grouping_sets(draw: Draw) -> Select:
     shown = tuple(
         Item(plain(c.text), Column(f"y{i}", f"y{i}", c.family)) for i, c in enumerate(keys)
     )
-    if draw.chance(0.5):
+    if draw.chance(0.8):
         draw.meet("grouping()")
         shown += (Item(plain(f"grouping({a}, {b})"), Column("gr", "gr", "integer")),)
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(1, 2)))
+    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(1, 4)))
     return Select((*shown, *calls), relation.text, maybe_where(draw, relation), plain(forms[form]))
 
 
@@ -264,8 +264,10 @@ def unnested(draw: Draw) -> Select:
 
 
 def pivot(draw: Draw) -> Select:
-    """PIVOT on values that are declared."""
+    """PIVOT on values that are declared, and UNPIVOT."""
     relation = base(draw)
+    if draw.chance(0.5):
+        return _unpivot(draw, relation)
     draw.meet("clause:PIVOT")
     call = draw.one(("count(*)", "sum(v)", "max(k)", "min(id)"))
     of = Select(
@@ -285,6 +287,18 @@ def pivot(draw: Draw) -> Select:
         else both("(PIVOT {t} ON g IN ('a', 'b') USING {c} GROUP BY k)", t=inner, c=call)
     )
     return Select((Item(plain("*")),), text, stars=(Column("k", "k", "integer"),))
+
+
+def _unpivot(draw: Draw, relation: Relation) -> Select:
+    draw.meet("clause:UNPIVOT")
+    cast = tuple(
+        Item(plain(f"{_named(relation, n).text.sql}::BIGINT"), Column(n, n, "integer"))
+        for n in ("k", "id")
+    )
+    of = Select((_named(relation, "g"), *cast), relation.text)
+    nulls = draw.one(("", "INCLUDE NULLS "))
+    text = both("({t}) UNPIVOT {n}(w FOR n IN (k, id AS number))", t=of.text, n=nulls)
+    return Select((Item(plain("*")),), text, stars=(Column("g", "g", "text"),))
 
 
 def _named(relation: Relation, name: str) -> Item:

@@ -27,14 +27,42 @@ def lookup(draw: Draw) -> Query:
     left = base(draw)
     if draw.world.cache is None:
         return projection(draw, left)
-    if draw.chance(0.3):
+    form = draw.one(("asked", "first", "joined", "joined"))
+    if form == "asked":
         return _asked(draw, left)
+    if form == "first":
+        return _cache_first(draw, left)
     relation = pair(draw, left, cache(draw), draw.one(_OF_CACHE))
     if draw.chance(0.3):
         relation = pair(draw, relation, cache(draw), draw.one(_OF_CACHE[:2]))
     if draw.chance(0.3):
         return grouped(draw, replace(relation, arrival="", hidden=""))
     return Select(items(draw, relation, 2, 5), relation.text, maybe_where(draw, relation, 0.25))
+
+
+def _cache_first(draw: Draw, left: Relation) -> Query:
+    """The cache, or two of them, before the stream that looks them up."""
+    key = next(c.text for c in left.columns if c.name == "k")
+    first, second = cache(draw), cache(draw)
+    a, b = (c.columns[0].text for c in (first, second))
+    draw.meet("join:cache first")
+    if draw.chance(0.5):
+        text = both(
+            "{c} JOIN {d} ON {a} = {b} JOIN {s} ON {b} = {k}",
+            c=first.text,
+            d=second.text,
+            s=left.text,
+            a=a,
+            b=b,
+            k=key,
+        )
+        columns = (*first.columns, *second.columns, *left.columns)
+    else:
+        word = draw.one(("JOIN", "RIGHT JOIN"))
+        text = both("{c} {w} {s} ON {a} = {k}", c=first.text, w=word, s=left.text, a=a, k=key)
+        columns = (*first.columns, *left.columns)
+    relation = Relation(text, columns)
+    return Select(items(draw, relation, 2, 5), text, maybe_where(draw, relation, 0.25))
 
 
 def _asked(draw: Draw, left: Relation) -> Query:
@@ -138,6 +166,9 @@ def on(draw: Draw, left: Relation, right: Relation) -> str:
     if draw.chance(0.07):
         draw.meet("join on an inequality")
         return f"{a.text} < {b.text}"
+    if a.family == b.family == "integer" and draw.chance(0.15):
+        draw.meet("join on an expression")
+        return f"{a.text} + 1 = {b.text}"
     words = "IS NOT DISTINCT FROM" if draw.chance(0.08) else "="
     parts = [f"{a.text} {words} {b.text}"]
     if draw.chance(0.35):

@@ -37,6 +37,7 @@ _TIED = (
     "min_by({any}, {exact}{by})",
     "arg_max({any}, {integer}, 2{by})",
 )
+_KINDS = ("row", "row", "rank", "total", "total", "rows", "rows", "groups", "range", "whole", "ordered", "ordered", "unordered", "tied")  # fmt: skip
 CALLS = (*_BY_ROW, *_RANKS, *TOTALS, *ORDERED, *_TIED)
 _ROWS = (
     "ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "ROWS 2 PRECEDING",
@@ -51,13 +52,13 @@ _GROUPS = (
 
 
 def over(draw: Draw) -> Query:
-    """One or two window functions over a source or a query."""
+    """Window functions over a source or a query."""
     relation = base(draw)
     if draw.chance(0.2):
         relation = derived(
             draw, Select(_plain_items(draw, relation), relation.text), is_changelog=True
         )
-    calls = [_call(draw, relation, i) for i in range(draw.rng.randint(1, 2))]
+    calls = [_call(draw, relation, i) for i in range(draw.rng.randint(2, 5))]
     window = NOTHING
     if draw.chance(0.15):
         calls[0], window = _named(draw, calls[0])
@@ -81,7 +82,7 @@ def _plain_items(draw: Draw, relation: Relation) -> tuple[Item, ...]:
 
 
 def _call(draw: Draw, relation: Relation, i: int) -> Item:
-    kind = draw.one(("row", "rank", "total", "rows", "groups", "range", "whole", "ordered", "tied"))
+    kind = draw.one(_KINDS)
     exact = [c.text for c in relation.columns if c.family in EXACT]
     part = f"PARTITION BY {', '.join(draw.some(exact, 1, 2))}" if draw.chance(0.7) else ""
     order = [f"{c}{draw.one(('', ' DESC', ' NULLS FIRST'))}" for c in draw.some(exact, 1, 2)]
@@ -98,16 +99,12 @@ def _call(draw: Draw, relation: Relation, i: int) -> Item:
     filled = fill(draw, relation, call)
     draw.meet(f"over:{call.partition('(')[0]}", f"frame:{frame.partition(' ')[0] or 'none'}")
     is_open = kind in ("row", "rows") or frame.startswith("ROWS")
-    by = "" if kind == "whole" else f"ORDER BY {', '.join(order)}"
+    by = "" if kind in ("whole", "unordered") else f"ORDER BY {', '.join(order)}"
     ties = f", {relation.order}" if is_open and by else ""
     sql = " ".join(p for p in (part, by, frame) if p)
     twin = " ".join(p for p in (part, by + ties, frame) if p)
-    name, inner = (
-        f"o{i}",
-        f" ORDER BY {relation.order}"
-        if kind == "tied"
-        else f" ORDER BY {', '.join(order)}, {relation.order}",
-    )
+    name, first = f"o{i}", [] if kind in ("tied", "unordered") else order
+    inner = f" ORDER BY {', '.join([*first, relation.order])}"
     return Item(
         Text(f"{filled.replace('{by}', '')} OVER ({sql})", f"{filled.replace('{by}', inner)} OVER ({twin})"),
         Column(name, name, family),
@@ -124,6 +121,8 @@ def _function(draw: Draw, kind: str) -> tuple[str, str, str]:
         call = draw.one(ORDERED if kind == "ordered" else _TIED)
         frame = draw.one(("", *_GROUPS, *_ROWS))
         return call, "opaque", "" if "EXCLUDE" in frame else frame
+    if kind == "unordered":
+        return draw.one(ORDERED), "opaque", ""
     call = draw.one(sorted(TOTALS))
     frame = {"rows": draw.one(_ROWS), "groups": draw.one(_GROUPS)}.get(kind, "")
     if "EXCLUDE" in frame and "DISTINCT" in call:

@@ -57,9 +57,9 @@ CALLS = {
 
 
 def series(draw: Draw) -> Query:
-    """One or two helpers over a source, by time."""
+    """Helpers over a source, by time."""
     relation = base(draw)
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(1, 2)))
+    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(2, 4)))
     more = tuple(item(draw, relation) for _ in range(2))
     return Select((*calls, *more), relation.text, maybe_where(draw, relation, 0.3))
 

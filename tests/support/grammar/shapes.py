@@ -20,6 +20,7 @@ from support.grammar.clauses import (
 from support.grammar.clocked import clocked
 from support.grammar.draw import Draw
 from support.grammar.joins import asof, brackets, interval_join, join, lookup
+from support.grammar.names import names
 from support.grammar.over import over
 from support.grammar.over_close import over_on_close
 from support.grammar.python import python
@@ -32,10 +33,11 @@ from support.grammar.windows import joined_windows, row_window, session, window_
 from support.grammar.world import World
 
 SHAPES: tuple[tuple[int, Callable[[Draw], Query]], ...] = (
-    (8, projection), (14, grouped), (3, grouping_sets), (3, distinct), (2, distinct_on), (4, top), (4, qualify),
-    (3, unnested), (2, pivot), (14, join), (4, lookup), (2, brackets), (3, asof), (3, interval_join), (8, nested), (5, cte), (8, subquery),
-    (2, lateral), (6, set_operation), (2, values), (10, over), (3, over_on_close), (12, windowed), (4, session), (3, row_window), (3, window_join), (2, latest),
-    (5, series), (2, filled), (1, time_weighted), (3, as_of), (3, latest_cdc), (4, clocked), (5, joined_windows), (6, python),
+    (7, projection), (22, grouped), (7, grouping_sets), (6, distinct), (7, distinct_on), (6, top), (6, qualify), (6, unnested), (11, pivot),
+    (20, join), (14, lookup), (6, brackets), (8, asof), (6, interval_join), (9, nested), (7, cte), (16, subquery), (7, lateral),
+    (13, set_operation), (7, values), (26, over), (11, over_on_close), (14, windowed), (9, session), (10, row_window), (6, window_join),
+    (7, latest), (13, series), (11, filled), (7, time_weighted), (7, as_of), (7, latest_cdc), (9, clocked), (8, joined_windows), (9, python),
+    (9, names),
 )  # fmt: skip
 
 

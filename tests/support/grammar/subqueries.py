@@ -173,6 +173,8 @@ _FRAMED = {
     "LIMIT": "(SELECT {b} FROM {t} WHERE {c} ORDER BY {b} DESC{o} LIMIT 1)",
     "union": "(SELECT count(*) FROM (SELECT {b} AS x FROM {t} WHERE {c} UNION SELECT {b} FROM {t}) AS u WHERE u.x IS NOT NULL OR {n} > 0)",
     "EXISTS": "EXISTS (SELECT count(*) FROM {t} WHERE {c} GROUP BY {b} HAVING count(*) > 1)",
+    "ARRAY": "ARRAY(SELECT {b} FROM {t} WHERE {c} ORDER BY {b}{o})",
+    "no FROM": "({n} IN (SELECT 2) OR EXISTS (SELECT 1 WHERE {n} > 1))",
     "deep": "EXISTS (SELECT 1 FROM {t} WHERE {c} AND {b} IN (SELECT {b} FROM {t} WHERE {c}))",
 }  # fmt: skip
 _FORMS = (_in, _exists, _compared, _scalar, _correlated, _marked, _first, _framed)
@@ -212,9 +214,10 @@ def set_operation(draw: Draw) -> Query:
     word = draw.one(("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"))
     draw.meet(f"set:{word}")
     query: Query = Compound(_branch(draw, families), word, _branch(draw, families))
-    if draw.chance(0.25):
-        draw.meet("set of three")
-        query = Compound(query, draw.one(("UNION ALL", "UNION", "EXCEPT")), _branch(draw, families))
+    if draw.chance(0.5):
+        more = draw.one(("UNION ALL", "UNION", "EXCEPT", "EXCEPT ALL"))
+        draw.meet("set of three", f"set:{more}")
+        query = Compound(query, more, _branch(draw, families))
     elif word in ("UNION", "UNION ALL") and draw.chance(0.2):
         draw.meet("set:BY NAME")
         right = _branch(draw, families)

@@ -29,7 +29,7 @@ def _joined(draw: Draw, left: Relation, at: str) -> Relation:
     alias, time = right.columns[0].text.partition(".")[0], _column(right, "ts")
     keys = draw.one((("k",), ("g",), ("k", "g")))
     kind = draw.one(("JOIN", "LEFT JOIN"))
-    draw.meet(f"as of {kind}")
+    draw.meet(f"as of {kind}", f"join:ASOF {kind}")
     on = " AND ".join(f"{_column(right, n)} = {_column(left, n)}" for n in keys)
     by = ", ".join([*(_column(right, n) for n in keys), time])
     first = (

@@ -28,12 +28,31 @@ def windowed(draw: Draw) -> Query:
 
 def session(draw: Draw) -> Query:
     """Sessions, grouped mostly: by their own key, by another, or as rows."""
+    if draw.chance(0.3):
+        return _session_of_any(draw)
     table = draw.one(draw.world.timed)
     relation = _session(draw, table)
     if draw.chance(0.2):
         draw.meet("rows of sessions")
         return Select(items(draw, relation, 2, 4), relation.text)
     return told(draw, relation, "SESSION", _closed(table))
+
+
+def _session_of_any(draw: Draw) -> Query:
+    """Sessions of a table whose time nobody watches: none closes, and no row is late."""
+    table = draw.one([t for t in draw.world.tables if not t.is_timed] or draw.world.timed)
+    if table.is_timed:
+        return windowed(draw)
+    draw.meet("session without a watermark")
+    gap, key = draw.one(SIZES), draw.one(("", "k", "g"))
+    by, keyed = (f", {key}", f", key := {key}") if key else ("", "")
+    call = f"SESSION({table.name}, ts, INTERVAL {gap} SECONDS{by})"
+    relation = assigned(
+        draw, table, call, f"session('{table.name}_n', INTERVAL {gap} SECONDS{keyed})"
+    )
+    if draw.chance(0.3):
+        return Select(items(draw, relation, 2, 4), relation.text)
+    return told(draw, relation, "SESSION", "")
 
 
 def joined_windows(draw: Draw) -> Query:

@@ -167,7 +167,7 @@ class World:
             streams[name] = (base, f"(SELECT * FROM {base.name}_n WHERE {test})", base.is_changelog)
         join = _join(rng, [t for t in tables if t.is_timed])
         setup.append(f"CREATE STREAM {join.table.name} AS {join.select}")
-        cache = _cache(rng) if rng.random() < 0.5 else None
+        cache = _cache(rng) if rng.random() < 0.8 else None
         return cls(tables, streams, setup, join, _changes(rng), cache, rng.choice((0, 20_000)))
 
     @property
@@ -213,15 +213,15 @@ def _time(rng: random.Random, table: Table) -> None:
 
 
 def _join(rng: random.Random, timed: list[Table]) -> Join:
-    left, right = rng.choice(timed), rng.choice(timed)
+    left = rng.choice(timed)
+    right = rng.choice([t for t in timed if t.columns["ts"] == left.columns["ts"]])
     columns = {name: (left, right)[side].columns[column] for name, side, column in _SHOWN}
     gap = rng.choice(GAPS)
     table = Table(
         "j0", columns, is_timed=True, lateness_s=max(left.lateness_s, right.lateness_s),
         session_gaps={"all": (gap, None), "k": (gap, "k")},
     )  # fmt: skip
-    is_comparable = left.columns["ts"].family == right.columns["ts"].family
-    return Join(table, left, right, rng.choice((None, 3, 30)) if is_comparable else None)
+    return Join(table, left, right, rng.choice((None, 3, 30)))
 
 
 def _changes(rng: random.Random) -> Table:
