@@ -345,7 +345,7 @@ class Block:
             unique.setdefault(text, window.copy())
         links = [c for c, _ in self._links]
         parted, found = add_windows(
-            self._ctx, op, list(unique.values()), row, links, closes=self._tells_once(op)
+            self._ctx, op, list(unique.values()), row, links, emit=self._emit
         )
         by_text = dict(zip(unique, found, strict=True))
         for place, text in places:
@@ -354,10 +354,6 @@ class Block:
         moved = {old.name: new for old, new in zip(op.columns, parted.columns, strict=False)}
         self._links = [(moved[c.name], o) for c, o in self._links]
         return parted, [renamed(h.this, moved) for h in holders]
-
-    def _tells_once(self, op: Op) -> bool:
-        """The rows have event time, and the query waits for it."""
-        return self._emit == "close" and op.has_watermark and not op.is_changelog
 
 
 def _leaves(group: exp.Expr) -> Iterator[exp.Expr]:

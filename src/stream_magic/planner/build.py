@@ -178,7 +178,7 @@ def _check_emit(ctx: Context, op: Op) -> None:
         return
     at = _below_rows(op)
     if _is_told_once(at):
-        if isinstance(at, Parted):
+        if isinstance(at, Parted) and at.closing is not None:
             refuse_drawn(ctx, op)
         return
     hint = "GROUP BY window_end over TUMBLE(s, ts, size), where ts is the column of s's WATERMARK"
@@ -204,7 +204,7 @@ def _is_told_once(op: Op) -> bool:
         case Filled():
             return True
         case Parted():
-            return at.closing is not None
+            return at.closing is not None or at.emit == "close"
         case Product():
             return not at.is_changelog and any(_is_told_once(leg.op) for leg in at.legs)
         case Stack():

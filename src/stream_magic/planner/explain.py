@@ -145,6 +145,8 @@ def _rule(node: Node) -> list[str]:
             return ["each row computed once, and taken back as it was"]
         case Join():
             return [_join_rule(node)]
+        case Partition(emit="close"):
+            return ["rows kept, each partition computed when its window closes"]
         case Partition():
             return ["rows kept, touched partitions computed again" if node.key_types else "rows kept, computed again"]  # fmt: skip
         case Waiting():

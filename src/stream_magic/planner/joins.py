@@ -123,7 +123,7 @@ def join(
     columns = [*product.columns, *(right.columns if leg.is_shown else [])]
     product = Product(
         columns, changes, left.has_watermark or right.has_watermark, max(left.lateness_us, right.lateness_us),
-        has_order=False, is_settled=kind in ("INNER", "SEMI", "ANTI") and len(legs) == 1 and _are_settled(left, right, on),
+        has_order=False, is_settled=kind in ("INNER", "SEMI", "ANTI") and len(legs) == 1 and _are_settled(left, right, on, columns if changes else ()),
         legs=[*legs, leg], joins=[*product.joins, _join_node(kind, on)], where=product.where,
     )  # fmt: skip
     return filtered(product, drawn)
@@ -188,9 +188,15 @@ def equalities(on: Sequence[exp.Expr], right: set[str]) -> list[tuple[exp.Expr, 
     return found
 
 
-def _are_settled(left: Op, right: Op, on: Sequence[exp.Expr]) -> bool:
-    """Rows of windows meet those of the same windows."""
-    return left.can_close and right.can_close and equal_ends(on, left, right) is not None
+def _are_settled(left: Op, right: Op, on: Sequence[exp.Expr], changed: Sequence[Column]) -> bool:
+    """Rows of windows meet those of the same windows; `changed` are the columns of what is taken back."""
+    has_others = any(c.is_time and c.window != c.name for c in changed)
+    return (
+        left.can_close
+        and right.can_close
+        and not has_others
+        and equal_ends(on, left, right) is not None
+    )
 
 
 def _of_delta(e: exp.Expr) -> exp.Expr:

@@ -83,7 +83,8 @@ class Op:
         has_watermark: its rows carry the watermark that judges them.
         lateness_us: allowed lateness of the sources behind it.
         has_order: the rows' numbers of arrival do not depend on where epochs are cut.
-        is_settled: of a changelog: what the watermark has passed does not change any more.
+        is_settled: what the watermark has passed does not change any more: nothing is late, or taken back. Of its columns only ends of
+            windows are times that the watermark follows, if it is a changelog.
     """
 
     columns: list[Column]
@@ -372,6 +373,8 @@ class Parted(Op):
         body: the statement's clauses from FROM on, with `_sm_i0`, `_sm_i1` ... for the inputs.
         by_arrival: it reads `_sm_seq`.
         closing: rows are told once, when the watermark has passed them; None is at once, and again when they change.
+        end: the place of the key that is the end of a window, which closes the partition; None if nothing does.
+        emit: 'close' tells each partition once, then.
     """
 
     inputs: list[Op] = field(kw_only=True)
@@ -382,6 +385,8 @@ class Parted(Op):
     by_arrival: bool = False
     rule: str = ""
     closing: Closing | None = None
+    end: int | None = None
+    emit: Emit = "changes"
 
     @classmethod
     def over(
@@ -390,9 +395,18 @@ class Parted(Op):
     ) -> Parted:  # fmt: skip
         """Over one operation: its columns, under new names if there are `names`, and more."""
         kept = [names.like(c) for c in op.columns] if names is not None else list(op.columns)
+        ends = [
+            i
+            for i, k in enumerate(keys)
+            if k.window == k.name and op.is_settled and names is not None
+        ]
+        if names is not None:
+            move_ends(kept, {c.name: new.name for c, new in zip(op.columns, kept, strict=True)})
+            for new, old in zip(kept, op.columns, strict=True):
+                new.is_time = bool(ends) and old is keys[ends[0]]
         return cls(
-            [*kept, *(c for c, _ in more)], True, has_order=False, inputs=[op], keys=[keys],
-            key_sql=[k.name for k in keys],
+            [*kept, *(c for c, _ in more)], True, bool(ends), 0 if ends else op.lateness_us, has_order=False, is_settled=bool(ends),
+            end=ends[0] if ends else None, inputs=[op], keys=[keys], key_sql=[k.name for k in keys],
             items=[*((k, c.name) for k, c in zip(kept, op.columns, strict=True)), *more],
             body=body, by_arrival=by_arrival, rule=rule,
         )  # fmt: skip

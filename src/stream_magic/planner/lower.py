@@ -459,11 +459,13 @@ class Lowering:
         sql = with_places(text, "_sm_i", len(parts))
         for (c, _), t in zip(op.items, bound.types[cut:], strict=True):
             c.type = t
-        schema = pa.schema([*fields, SEQ_FIELD, WEIGHT_FIELD])
+        hidden = [SEQ_FIELD, *([LATE_FIELD] if op.end is not None else [])]
+        hidden += [WEIGHT_FIELD] if op.emit == "changes" else []
         shown = tuple(k.label for k in op.keys[0])
         made = Partition(
-            tuple(parts), sql, schema, bound.types[cut:], bound.types[:cut], op.rule, shown
-        )
+            tuple(parts), sql, pa.schema([*fields, *hidden]), bound.types[cut:], bound.types[:cut], op.rule, shown,
+            op.end, op.inputs[0].lateness_us, op.emit,
+        )  # fmt: skip
         return made, [c for c, _ in op.items]
 
 

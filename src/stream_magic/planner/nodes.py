@@ -279,6 +279,9 @@ class Partition:
         key_types: DuckDB types of the keys.
         rule: one line for EXPLAIN.
         shown_keys: what users call the keys.
+        end: the place of the key that is the end of a window: when that closes the partition is told, or forgotten; None if nothing does.
+        lateness_us: allowed.
+        emit: 'changes' gives a changelog after every epoch, 'close' the rows of a partition when its window closes.
     """
 
     parts: tuple[Part, ...]
@@ -288,6 +291,9 @@ class Partition:
     key_types: tuple[str, ...]
     rule: str = ""
     shown_keys: tuple[str, ...] = ()
+    end: int | None = None
+    lateness_us: int = 0
+    emit: Emit = "changes"
 
     @property
     def inputs(self) -> tuple[Node, ...]:

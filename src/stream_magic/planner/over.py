@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from stream_magic.core.change import SEQ
 from stream_magic.language.binder import lost_in_arrow
+from stream_magic.language.statements import Emit
 from stream_magic.planner.aggregates import (
     BY_ARRIVAL,
     TIED,
@@ -41,7 +42,7 @@ def add_windows(
     columns: Sequence[Column],
     links: list[Column],
     *,
-    closes: bool,
+    emit: Emit,
 ) -> tuple[Op, list[Column]]:
     """The operation with a column for each window function.
 
@@ -51,7 +52,7 @@ def add_windows(
         windows: resolved, without named windows.
         columns: of the rows that the functions see, for ties.
         links: keys of a correlated subquery: they part all windows.
-        closes: rows are told when the watermark has passed them.
+        emit: 'close' tells rows when the watermark has passed them, or the end of the window that parts them.
     """
     op = _with_arguments(ctx, op, windows)
     keys = [c for c in _common_keys(op, windows) if c not in links] + links
@@ -70,7 +71,10 @@ def add_windows(
         more=[(c, w.sql("duckdb")) for c, w in zip(found, settled, strict=True)],
         rule=f"{', '.join(function_name(w.this) for w in windows)} over partitions",
     )  # fmt: skip
-    if closes:
+    if emit == "close" and parted.end is not None:
+        parted.emit, parted.is_changelog = "close", False
+    elif emit == "close" and op.has_watermark and not op.is_changelog:
+        parted.has_watermark = parted.is_settled = False
         parted.closing, parted.is_changelog = closing(ctx, op, settled), False
     return parted, found
 

@@ -73,7 +73,7 @@ def _union(
     _follow_ends(columns, parts)
     op: Op = Stack(
         [*columns, *(c for c, _ in links)], any(p.is_changelog for p in parts), all(p.has_watermark for p in parts),
-        max(p.lateness_us for p in parts), _has_order(ctx, parts), all(p.can_close for p in parts), parts=parts,
+        max(p.lateness_us for p in parts), _has_order(ctx, parts), all(p.is_settled for p in parts), parts=parts,
     )  # fmt: skip
     if is_distinct:
         op, _ = Group.distinct(ctx.names, op, op.columns)

@@ -64,6 +64,8 @@ def state_bound(node: Node) -> StateBound:
             return StateBound(_AS_INPUT)
         case Join():
             return _of_join(node)
+        case Partition(end=int()):
+            return _until_closed(node.lateness_us)
         case Partition():
             return _of_rows(node, "aggregate them by window first, with EMIT ON WINDOW CLOSE")
         case Number():
@@ -92,13 +94,17 @@ def warnings(root: Node) -> list[str]:
 
 def _of_aggregate(node: Aggregate) -> StateBound:
     if node.is_windowed:
-        late = f" and {node.lateness_us / 1e6:g} s of allowed lateness" if node.lateness_us else ""
-        return StateBound(f"state forgotten when the watermark passes the window's end{late}")
+        return _until_closed(node.lateness_us)
     if not node.is_mergeable or any(c.function in HOLDS_VALUES for c in node.calls):
         return _of_rows(node, "add a window: TUMBLE(stream, ts, size) and GROUP BY window_end")
     if not [k for k in node.keys if k != WINDOW_END]:
         return StateBound("state of one row")
     return StateBound("state grows with the number of keys")
+
+
+def _until_closed(lateness_us: int) -> StateBound:
+    late = f" and {lateness_us / 1e6:g} s of allowed lateness" if lateness_us else ""
+    return StateBound(f"state forgotten when the watermark passes the window's end{late}")
 
 
 def _of_rows(node: Aggregate | Partition | Waiting, add: str) -> StateBound:

@@ -13,13 +13,18 @@ import pyarrow as pa
 from stream_magic.core.change import SEQ, is_hidden
 from stream_magic.engine.operators.bag import Bag
 from stream_magic.engine.operators.base import Operator, Turn
+<<<<<<< HEAD
 from stream_magic.engine.operators.guard import Guard, Keys
 from stream_magic.engine.operators.output import numbered
+=======
+from stream_magic.engine.operators.late import closed_until
+from stream_magic.engine.operators.output import at_close, numbered
+>>>>>>> 46be774 (Window functions parted by window_end forget, and can wait for the close: the first rows of each window)
 from stream_magic.engine.operators.results import Results
 from stream_magic.engine.operators.template import fill
 from stream_magic.engine.state import Database, StateSize
 from stream_magic.language.binder import quote
-from stream_magic.planner.nodes import PARTITION, Part, Partition
+from stream_magic.planner.nodes import PARTITION, WINDOW_END, Part, Partition
 
 _TOUCHED = "_sm_touched"
 
@@ -29,6 +34,8 @@ class PartitionOperator(Operator):
 
     def __init__(self, plan: Partition, inputs: Sequence[pa.Schema], database: Database) -> None:
         self.schema = plan.schema
+        self.lag_us = plan.lateness_us
+        self._plan = plan
         self._is_whole = not plan.key_types
         self._bags = [_bag(p, s, database) for p, s in zip(plan.parts, inputs, strict=True)]
         keys = [f"{PARTITION}{i}" for i in range(len(plan.key_types))]
@@ -52,6 +59,7 @@ class PartitionOperator(Operator):
                 has_changed = True
             else:
                 bag.show(None)
+<<<<<<< HEAD
         if not has_changed:
             return self.schema.empty_table()
         return numbered(
@@ -60,6 +68,16 @@ class PartitionOperator(Operator):
 
     def take_care(self, error: BaseException | None) -> bool:
         return self._guard.take_care(error)
+=======
+        out = self.schema.empty_table()
+        if has_changed:
+            out = numbered(self._results.update(), turn.last_seq, self.schema)
+        until = _closed_by(self._plan, turn)
+        if until is not None:
+            _forget(self._plan, self._bags, until)
+            self._results.delete(f"epoch_us({PARTITION}{self._plan.end}) <= {until}")
+        return out
+>>>>>>> 46be774 (Window functions parted by window_end forget, and can wait for the close: the first rows of each window)
 
     def state_size(self) -> StateSize:
         return StateSize.total([*(bag.size() for bag in self._bags), self._results.size()])
@@ -99,6 +117,61 @@ class PartitionOperator(Operator):
             equal = " AND ".join(f"r.{quote(k)} IS NOT DISTINCT FROM x.{p}" for k, p in pairs)
             rows.append(f"(SELECT r.* FROM {table} AS r SEMI JOIN {_TOUCHED} AS x ON {equal})")
         return f"WITH {_TOUCHED} AS MATERIALIZED {touched} SELECT * FROM ({fill(plan.sql, rows)})"
+
+
+class ClosingPartitionOperator(Operator):
+    """Keeps the rows of open windows, and gives the answer for a window once, when it closes."""
+
+    def __init__(self, plan: Partition, inputs: Sequence[pa.Schema], database: Database) -> None:
+        self.schema = plan.schema
+        self.lag_us = plan.lateness_us
+        self._plan, self._database = plan, database
+        self._bags = [_bag(p, s, database) for p, s in zip(plan.parts, inputs, strict=True)]
+
+    def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
+        for bag, delta in zip(self._bags, deltas, strict=True):
+            change = bag.change(delta, turn) if delta.num_rows else None
+            if change:
+                bag.apply(change)
+        until = _closed_by(self._plan, turn)
+        if until is None:
+            return self.schema.empty_table()
+        out = self._database.arrow(self._closed_sql(until))
+        _forget(self._plan, self._bags, until)
+        return at_close(out, turn, self._plan.lateness_us, self.schema)
+
+    def state_size(self) -> StateSize:
+        return StateSize.total(bag.size() for bag in self._bags)
+
+    def close(self) -> None:
+        for bag in self._bags:
+            bag.close()
+
+    def _closed_sql(self, until: int) -> str:
+        plan = self._plan
+        pairs = zip(self._bags, plan.parts, strict=True)
+        rows = [
+            f"(SELECT * FROM {bag.rows} WHERE {_is_closed(plan, p, until)})" for bag, p in pairs
+        ]
+        shown = [quote(n) for n in self.schema.names if not is_hidden(n)]
+        items = ", ".join([*shown, f"epoch_us({PARTITION}{plan.end}) AS {WINDOW_END}"])
+        return f"SELECT {items} FROM ({fill(plan.sql, rows)}) ORDER BY {WINDOW_END}"
+
+
+def _closed_by(plan: Partition, turn: Turn) -> int | None:
+    """Up to where windows have closed; None if none can have in this epoch."""
+    if plan.end is None or not turn.has_moved:
+        return None
+    return closed_until(turn.watermark_us, plan.lateness_us)
+
+
+def _forget(plan: Partition, bags: Sequence[Bag], until: int) -> None:
+    for bag, part in zip(bags, plan.parts, strict=True):
+        bag.delete(_is_closed(plan, part, until))
+
+
+def _is_closed(plan: Partition, part: Part, until: int) -> str:
+    return f"epoch_us({quote(part.keys[plan.end or 0])}) <= {until}"
 
 
 def _bag(part: Part, schema: pa.Schema, database: Database) -> Bag:
