@@ -28,6 +28,7 @@ from stream_magic.engine.operators.recompute import RecomputeOperator
 from stream_magic.engine.operators.remember import RememberOperator
 from stream_magic.engine.operators.running import RunningOperator
 from stream_magic.engine.operators.session_group import SessionGroupOperator
+from stream_magic.engine.operators.session_running import SessionRunningOperator
 from stream_magic.engine.operators.sessions import SessionOperator, SessionRowsOperator
 from stream_magic.engine.operators.table import TableOperator
 from stream_magic.engine.operators.union import UnionOperator
@@ -204,7 +205,9 @@ class Network:
         sessions = inputs[1].place
         assert isinstance(sessions, Step)  # noqa: S101  # such is its plan
         assert isinstance(sessions.operator, SessionOperator)  # noqa: S101
-        return SessionGroupOperator(node, schemas[0], sessions.operator.intake, self._database)
+        is_small = SessionRunningOperator.suits(node, schemas[0])
+        make = SessionRunningOperator if is_small else SessionGroupOperator
+        return make(node, schemas[0], sessions.operator.intake, self._database)
 
 
 def _all_below(step: Step) -> set[Step]:

@@ -34,11 +34,11 @@ def chained(draw: Draw) -> Query:
     """Windowed counts of keys, and what is made of them."""
     closes = draw.chance(0.6)
     first, second = _step(draw, closes), _step(draw, closes)
-    form = draw.one(("same", "most", "windows", "two"))
+    form = draw.one(("same", "most", "top", "windows", "two"))
     if first.family != second.family and form == "two":
         form = "same"
     draw.meet(f"chain:{form}", "emit:close" if closes else "emit:changes")
-    made = {"same": _same, "most": _most, "windows": _windows}
+    made = {"same": _same, "most": _most, "top": _top, "windows": _windows}
     body = _two(first, second) if form == "two" else made[form](draw, first)
     ctes = both("WITH q0 AS ({a})", a=first.text)
     if form == "two":
@@ -81,6 +81,19 @@ def _most(draw: Draw, step: _Step) -> Text:
         "SELECT a.ended, a.k, a.n FROM q0 AS a JOIN (SELECT began, ended, max(n) AS m FROM q0 GROUP BY began, ended) AS b "
         f"ON a.ended = b.ended AND a.n = b.m{same}"
     )
+
+
+def _top(draw: Draw, step: _Step) -> Text:
+    del step
+    call = draw.one(
+        (
+            "sum(n) OVER (PARTITION BY ended)",
+            "lag(n) OVER (PARTITION BY ended ORDER BY n, hi, k, began)",
+        )
+    )
+    place = "row_number() OVER (PARTITION BY ended ORDER BY n DESC, hi, k, began)"
+    only = draw.one(("", f" QUALIFY {place} <= 2"))
+    return plain(f"SELECT ended, k, n, {call} AS c FROM q0{only}")
 
 
 def _windows(draw: Draw, step: _Step) -> Text:

@@ -14,6 +14,7 @@ from unittest.mock import patch
 import duckdb
 import pyarrow.parquet as pq
 
+from stream_magic.engine.keyed import sessions
 from stream_magic.engine.operators import join as join_operator
 from stream_magic.engine.operators import running, waiting
 from stream_magic.errors import StreamMagicError
@@ -276,6 +277,7 @@ def _playing(world: World, drawn: Sequence[Drawn], seen: Seen, late: int = 0) ->
         patch.object(join_operator, "_FORGET_ROWS", world.forget_rows),
         patch.object(waiting, "_FORGET_ROWS", world.forget_rows),
         patch.object(running, "_FORGET", world.forget_rows),
+        patch.object(sessions, "_FORGET", world.forget_rows),
     ):
         taken = sorted((d for d in drawn if _suits(d, seen.figures)), key=_begins)
         late = min(late, sum(_begins(d) for d in taken))

@@ -34,8 +34,8 @@ class RunningOperator(Operator):
         self._plan, self._partials, self._database = plan, partials, database
         self._keys = list(plan.keys) or [HASH]  # one group of all rows has a key, too
         self._groups = Groups(pa.schema([partials.schema.field(k) for k in self._keys]))
-        self._columns = [ValueColumn(kind) for kind in _kinds(plan, partials)]
-        self._results = _results(plan, [c.kind for c in self._columns], partials)
+        self._columns = [ValueColumn(kind) for kind in kinds_of(plan, partials)]
+        self._results = results_of(plan, [c.kind for c in self._columns], partials)
         self._ends = np.empty(0, np.int64)  # of windows, by slot
         self._until: int | None = None
         self._has_forgotten = False
@@ -46,9 +46,7 @@ class RunningOperator(Operator):
     def suits(plan: Aggregate) -> bool:
         """Keys and results have types that can be kept here."""
         keys = pa.schema([plan.input.schema.field(k) for k in plan.keys])
-        return Groups.suits(keys) and all(
-            kind_of(plan.schema.field(c.name).type, c.pieces[0].how) for c in plan.calls
-        )
+        return Groups.suits(keys) and suits_values(plan)
 
     def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
         (delta,) = deltas
@@ -186,7 +184,13 @@ class RunningOperator(Operator):
                 column.keep(kept)
 
 
-def _kinds(plan: Aggregate, partials: Partials) -> list[Kind]:
+def suits_values(plan: Aggregate) -> bool:
+    """Results of these types are made of values that can be kept in memory."""
+    return all(kind_of(plan.schema.field(c.name).type, c.pieces[0].how) for c in plan.calls)
+
+
+def kinds_of(plan: Aggregate, partials: Partials) -> list[Kind]:
+    """How each piece is kept."""
     pieces = [p for call in plan.calls for p in call.pieces]
     kinds = []
     for name, piece in zip(partials.names, pieces, strict=True):
@@ -197,7 +201,7 @@ def _kinds(plan: Aggregate, partials: Partials) -> list[Kind]:
     return kinds
 
 
-def _results(plan: Aggregate, kinds: Sequence[Kind], partials: Partials) -> list[Result]:
+def results_of(plan: Aggregate, kinds: Sequence[Kind], partials: Partials) -> list[Result]:
     results, first = [], 0
     for call in plan.calls:
         kind = partials.schema.field(partials.names[first]).type
