@@ -23,7 +23,7 @@ from stream_magic.engine.operators.fill import FillOperator
 from stream_magic.engine.operators.join import JoinOperator
 from stream_magic.engine.operators.number import NumberOperator
 from stream_magic.engine.operators.partials import Partials
-from stream_magic.engine.operators.partition import ClosingPartitionOperator, PartitionOperator
+from stream_magic.engine.operators.partition import PartitionOperator
 from stream_magic.engine.operators.recompute import RecomputeOperator
 from stream_magic.engine.operators.remember import RememberOperator
 from stream_magic.engine.operators.running import RunningOperator
@@ -228,8 +228,6 @@ def _made(node: Node, inputs: Sequence[pa.Schema], database: Database) -> Operat
             return ComputeOperator(node, inputs[0], database)
         case Join():
             return JoinOperator(node, inputs, database)
-        case Partition(emit="close"):
-            return ClosingPartitionOperator(node, inputs, database)
         case Partition():
             return PartitionOperator(node, inputs, database)
         case Remember():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stream_magic.core.change import LATE_BY, LATE_FIELD, SEQ_FIELD, WEIGHT, WEIGHT_FIELD
 from stream_magic.engine.operators.base import Turn
@@ -27,6 +28,13 @@ def at_close(rows: pa.Table, turn: Turn, lateness_us: int, schema: pa.Schema) ->
     rows = rows.append_column(SEQ_FIELD, pa.array(turn.timeline.reached(ends + lateness_us)))
     rows = rows.append_column(LATE_FIELD, pa.nulls(rows.num_rows, LATE_FIELD.type))
     return rows.select(schema.names).cast(schema)
+
+
+def micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Microseconds since 1970 in UTC; nanoseconds are cut."""
+    kind = times.type
+    zone = kind.tz if pa.types.is_timestamp(kind) else None
+    return pc.cast(times, pa.timestamp("us", zone), safe=False).cast(pa.int64())
 
 
 def one_by_one(rows: pa.Table) -> pa.Table:

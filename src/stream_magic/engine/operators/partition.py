@@ -13,13 +13,9 @@ import pyarrow as pa
 from stream_magic.core.change import SEQ, is_hidden
 from stream_magic.engine.operators.bag import Bag
 from stream_magic.engine.operators.base import Operator, Turn
-<<<<<<< HEAD
 from stream_magic.engine.operators.guard import Guard, Keys
-from stream_magic.engine.operators.output import numbered
-=======
 from stream_magic.engine.operators.late import closed_until
-from stream_magic.engine.operators.output import at_close, numbered
->>>>>>> 46be774 (Window functions parted by window_end forget, and can wait for the close: the first rows of each window)
+from stream_magic.engine.operators.output import at_close, micros, numbered
 from stream_magic.engine.operators.results import Results
 from stream_magic.engine.operators.template import fill
 from stream_magic.engine.state import Database, StateSize
@@ -30,19 +26,20 @@ _TOUCHED = "_sm_touched"
 
 
 class PartitionOperator(Operator):
-    """Keeps the rows of its inputs, and of each partition the result that was given last."""
+    """Keeps the rows of its inputs, and of each partition the result that was given last; or gives it once, on close."""
 
     def __init__(self, plan: Partition, inputs: Sequence[pa.Schema], database: Database) -> None:
         self.schema = plan.schema
         self.lag_us = plan.lateness_us
-        self._plan = plan
+        self._plan, self._database = plan, database
         self._is_whole = not plan.key_types
         self._bags = [_bag(p, s, database) for p, s in zip(plan.parts, inputs, strict=True)]
         keys = [f"{PARTITION}{i}" for i in range(len(plan.key_types))]
         shown = [n for n in plan.schema.names if not is_hidden(n)]
+        self._columns = [*keys, *shown]
         sql, touched = partial(self._sql, plan, keys), self._touched(plan, keys)
-        self._results = Results(
-            database, sql([bag.rows for bag in self._bags], touched), [*keys, *shown], [*plan.key_types, *plan.types],
+        self._results = None if plan.emit == "close" else Results(
+            database, sql([bag.rows for bag in self._bags], touched), self._columns, [*plan.key_types, *plan.types],
             keys=keys, shown=shown, touched=touched,
         )  # fmt: skip
         named = Keys(keys, plan.key_types, plan.shown_keys, [part.keys for part in plan.parts])
@@ -59,41 +56,60 @@ class PartitionOperator(Operator):
                 has_changed = True
             else:
                 bag.show(None)
-<<<<<<< HEAD
-        if not has_changed:
-            return self.schema.empty_table()
-        return numbered(
-            self._results.update(self._guard.computed(turn)), turn.last_seq, self.schema
-        )
-
-    def take_care(self, error: BaseException | None) -> bool:
-        return self._guard.take_care(error)
-=======
+        if self._results is None:
+            return self._close(turn)
         out = self.schema.empty_table()
         if has_changed:
-            out = numbered(self._results.update(), turn.last_seq, self.schema)
+            changes = self._results.update(self._guard.computed(turn))
+            out = numbered(changes, turn.last_seq, self.schema)
         until = _closed_by(self._plan, turn)
         if until is not None:
             _forget(self._plan, self._bags, until)
             self._results.delete(f"epoch_us({PARTITION}{self._plan.end}) <= {until}")
         return out
->>>>>>> 46be774 (Window functions parted by window_end forget, and can wait for the close: the first rows of each window)
+
+    def take_care(self, error: BaseException | None) -> bool:
+        return self._guard.take_care(error)
 
     def state_size(self) -> StateSize:
-        return StateSize.total([*(bag.size() for bag in self._bags), self._results.size()])
+        kept = [] if self._results is None else [self._results.size()]
+        return StateSize.total([*kept, *(bag.size() for bag in self._bags)])
 
     @property
     def can_retell(self) -> bool:
-        return self._results.is_whole
+        return self._results is not None and self._results.is_whole
 
     def retell(self, turn: Turn) -> pa.Table:
-        return numbered(self._results.all(), turn.last_seq, self.schema)
+        rows = self._results.all() if self._results is not None else self.schema.empty_table()
+        return numbered(rows, turn.last_seq, self.schema)
 
     def close(self) -> None:
         self._guard.close()
-        self._results.close()
+        if self._results is not None:
+            self._results.close()
         for bag in self._bags:
             bag.close()
+
+    def _close(self, turn: Turn) -> pa.Table:
+        """The answers for windows that have closed; their rows are let go."""
+        plan, until = self._plan, _closed_by(self._plan, turn)
+        if until is None:
+            return self.schema.empty_table()
+        keys = self._columns[: len(plan.key_types)]
+        ended = " UNION ".join(
+            f"SELECT {', '.join(f'{quote(k)} AS {p}' for k, p in zip(part.keys, keys, strict=True))} "
+            f"FROM {bag.rows} WHERE {_is_closed(plan, part, until)}"
+            for bag, part in zip(self._bags, plan.parts, strict=True)
+        )
+        out = self._guard.computed(turn, f"({ended})")
+        if out is None:
+            tables = [bag.rows for bag in self._bags]
+            out = self._database.arrow(self._sql(plan, keys, tables, f"({ended})"))
+        _forget(plan, self._bags, until)
+        out = out.rename_columns(self._columns)
+        ends = micros(out.column(keys[plan.end or 0]))
+        rows = out.append_column(WINDOW_END, ends).sort_by(WINDOW_END)
+        return at_close(rows, turn, plan.lateness_us, self.schema)
 
     def _touched(self, plan: Partition, keys: Sequence[str]) -> str:
         """The partitions of the changed rows of all parts."""
@@ -117,45 +133,6 @@ class PartitionOperator(Operator):
             equal = " AND ".join(f"r.{quote(k)} IS NOT DISTINCT FROM x.{p}" for k, p in pairs)
             rows.append(f"(SELECT r.* FROM {table} AS r SEMI JOIN {_TOUCHED} AS x ON {equal})")
         return f"WITH {_TOUCHED} AS MATERIALIZED {touched} SELECT * FROM ({fill(plan.sql, rows)})"
-
-
-class ClosingPartitionOperator(Operator):
-    """Keeps the rows of open windows, and gives the answer for a window once, when it closes."""
-
-    def __init__(self, plan: Partition, inputs: Sequence[pa.Schema], database: Database) -> None:
-        self.schema = plan.schema
-        self.lag_us = plan.lateness_us
-        self._plan, self._database = plan, database
-        self._bags = [_bag(p, s, database) for p, s in zip(plan.parts, inputs, strict=True)]
-
-    def run(self, deltas: Sequence[pa.Table], turn: Turn) -> pa.Table:
-        for bag, delta in zip(self._bags, deltas, strict=True):
-            change = bag.change(delta, turn) if delta.num_rows else None
-            if change:
-                bag.apply(change)
-        until = _closed_by(self._plan, turn)
-        if until is None:
-            return self.schema.empty_table()
-        out = self._database.arrow(self._closed_sql(until))
-        _forget(self._plan, self._bags, until)
-        return at_close(out, turn, self._plan.lateness_us, self.schema)
-
-    def state_size(self) -> StateSize:
-        return StateSize.total(bag.size() for bag in self._bags)
-
-    def close(self) -> None:
-        for bag in self._bags:
-            bag.close()
-
-    def _closed_sql(self, until: int) -> str:
-        plan = self._plan
-        pairs = zip(self._bags, plan.parts, strict=True)
-        rows = [
-            f"(SELECT * FROM {bag.rows} WHERE {_is_closed(plan, p, until)})" for bag, p in pairs
-        ]
-        shown = [quote(n) for n in self.schema.names if not is_hidden(n)]
-        items = ", ".join([*shown, f"epoch_us({PARTITION}{plan.end}) AS {WINDOW_END}"])
-        return f"SELECT {items} FROM ({fill(plan.sql, rows)}) ORDER BY {WINDOW_END}"
 
 
 def _closed_by(plan: Partition, turn: Turn) -> int | None:

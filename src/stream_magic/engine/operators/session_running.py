@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from stream_magic.core.change import WEIGHT
-from stream_magic.engine.keyed.columns import Values
+from stream_magic.engine.keyed.columns import Kind, Values
 from stream_magic.engine.keyed.groups import Groups
 from stream_magic.engine.keyed.sessions import Pieces, SessionPieces
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.operators.output import at_close, numbered
 from stream_magic.engine.operators.partials import Partials
 from stream_magic.engine.operators.running import kinds_of, results_of, suits_values
+from stream_magic.engine.row_errors import NO_RESULT, RowError, as_texts, no_result
 from stream_magic.engine.sessions.arrays import Ints
 from stream_magic.engine.sessions.intake import SessionIntake
 from stream_magic.engine.sessions.spans import Spans
@@ -81,7 +83,8 @@ class SessionRunningOperator(Operator):
         return self._plan.group.emit == "changes" and not self._has_forgotten
 
     def retell(self, turn: Turn) -> pa.Table:
-        return self._weighted([(self._rows(self._pieces.all()), 1)], turn)
+        pieces = self._pieces.all()
+        return self._weighted([(self._rows(pieces.at(np.flatnonzero(self._fit(pieces)))), 1)], turn)
 
     def state_size(self) -> StateSize:
         return StateSize(self._pieces.size, self._pieces.nbytes)
@@ -104,18 +107,26 @@ class SessionRunningOperator(Operator):
         self, merge: Merge, old: Pieces, of: Ints, rows: pa.Table, turn: Turn
     ) -> tuple[Ints, Pieces]:
         """What sessions hold now: what those that they were made of held, and the rows. Before it their places in `now`."""
-        partials = self._partials.of(rows, turn)
         order = np.argsort(merge.now.key)
-        ids = partials.column(SESSION).to_numpy()
-        came = order[np.searchsorted(merge.now.key[order], ids)]
-        columns = (partials.column(n) for n in self._partials.names)
-        values = [k.read(c) for k, c in zip(self._kinds, columns, strict=True)]
-        places, first = np.unique(np.concatenate([came, of]), return_index=True)
-        total = [_nothing(v, len(places)) for v in values]
-        for at, given in ((came, values), *_one_each(of, old.values)):
+        parts = [p for p in self._partials.of(rows, turn) if p.num_rows]
+        came = [self._places(order, merge, p) for p in parts]
+        places, first = np.unique(np.concatenate([*came, of]), return_index=True)
+        total = [_nothing(kind, len(places)) for kind in self._kinds]
+        read = [self._read(p) for p in parts]
+        for at, given in (*zip(came, read, strict=True), *_one_each(of, old.values)):
             self._add(total, np.searchsorted(places, at), given)
-        keys = pa.concat_tables([partials.select(self._kept), old.keys]).take(pa.array(first))
-        return places, Pieces(keys, merge.now.first[places], merge.now.last[places], total)
+        keys = pa.concat_tables([*(p.select(self._kept) for p in parts), old.keys])
+        first_keys = keys.take(pa.array(first))
+        return places, Pieces(first_keys, merge.now.first[places], merge.now.last[places], total)
+
+    def _places(self, order: Ints, merge: Merge, part: pa.Table) -> Ints:
+        """Of partial results in `now`, whose ids have this order."""
+        found: Ints = order[np.searchsorted(merge.now.key[order], part.column(SESSION).to_numpy())]
+        return found
+
+    def _read(self, part: pa.Table) -> list[Values]:
+        columns = (part.column(n) for n in self._partials.names)
+        return [kind.read(c) for kind, c in zip(self._kinds, columns, strict=True)]
 
     def _add(self, total: list[Values], at: Ints, given: Sequence[Values]) -> None:
         """Each of the values to another place."""
@@ -131,9 +142,14 @@ class SessionRunningOperator(Operator):
         is_same &= (old.first == new.first[of]) & (old.last == new.last[of])
         for result in self._results:
             is_same &= ~result.of(old.values).differ(result.of([v.at(of) for v in new.values]))
+        had, has = self._fit(old), self._fit(new)
         is_told = np.ones(len(new.first), np.bool_)
-        is_told[of[is_same]] = False
-        taken, told = old.at(np.flatnonzero(~is_same)), new.at(np.flatnonzero(is_told))
+        is_told[of[is_same & (had == has[of])]] = False
+        failed = np.zeros(len(new.first), np.bool_)
+        failed[of[~had]] = True
+        self._tell(new.at(np.flatnonzero(~has & ~failed)), turn)
+        is_taken = had & ~(is_same & has[of])
+        taken, told = old.at(np.flatnonzero(is_taken)), new.at(np.flatnonzero(is_told & has))
         return self._weighted([(self._rows(taken), -1), (self._rows(told), 1)], turn)
 
     def _weighted(self, parts: Sequence[tuple[pa.Table, int]], turn: Turn) -> pa.Table:
@@ -145,9 +161,28 @@ class SessionRunningOperator(Operator):
         """Those that have any rows, in the order of their ends."""
         there = np.flatnonzero(slots >= 0)
         pieces = self._pieces.at(slots[there[np.argsort(told.last[there], kind="stable")]])
+        fits = self._fit(pieces)
+        self._tell(pieces.at(np.flatnonzero(~fits)), turn)
+        pieces = pieces.at(np.flatnonzero(fits))
         ends = pa.array(pieces.last + self._plan.sessions.bounds.gap_us)
         rows = self._rows(pieces).append_column(WINDOW_END, ends)
         return at_close(rows, turn, self._plan.sessions.lateness_us, self.schema)
+
+    def _fit(self, given: Pieces) -> npt.NDArray[np.bool_]:
+        """Those whose sums do not overflow."""
+        fits = np.ones(len(given.first), np.bool_)
+        for kind, values in zip(self._kinds, given.values, strict=True):
+            fits &= kind.fit(values)
+        return fits
+
+    def _tell(self, failed: Pieces, turn: Turn) -> None:
+        """Sessions that have no result, by what users know of them."""
+        if not len(failed.first):
+            return
+        keys = self._rows(failed).select(list(self._plan.group.keys))
+        for raw in as_texts(keys.rename_columns(list(self._plan.shown_keys))):
+            reason = no_result("a sum does not fit 128 bits")
+            turn.errors.rows.append(RowError(NO_RESULT, reason, raw, seq=turn.last_seq))
 
     def _rows(self, given: Pieces) -> pa.Table:
         """Keys, bounds and results as the schema has them."""
@@ -170,8 +205,8 @@ def _own_keys(plan: SessionGroup) -> tuple[str, ...]:
     return tuple(k for k in plan.group.keys if k not in (bounds.start, bounds.end))
 
 
-def _nothing(like: Values, count: int) -> Values:
-    words = tuple(np.zeros(count, w.dtype) for w in like.words)
+def _nothing(kind: Kind, count: int) -> Values:
+    words = tuple(np.zeros(count, d) for d in kind.dtypes)
     return Values(words, np.zeros(count, np.bool_))
 
 
