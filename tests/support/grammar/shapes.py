@@ -39,7 +39,7 @@ SHAPES: tuple[tuple[int, Callable[[Draw], Query]], ...] = (
     (13, set_operation), (7, values), (26, over), (11, over_on_close), (14, windowed), (9, session), (10, row_window), (6, window_join),
     (7, latest), (13, series), (11, filled), (7, time_weighted), (7, as_of), (7, latest_cdc), (9, clocked), (8, joined_windows), (9, python),
     (9, names),
-    (6, chained),
+    (10, chained),
 )  # fmt: skip
 
 
