@@ -10,9 +10,10 @@ import pytest
 from stream_magic.connectors.generator import GeneratorOptions, GeneratorSource
 from stream_magic.contracts.options import parse_options
 from stream_magic.contracts.registry import registry
-from stream_magic.contracts.source import EndOfSource, SourceContext
+from stream_magic.contracts.source import SourceContext
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.errors import ConfigError
+from support.reading import read_all
 
 
 def source(clock: ManualClock | None = None, **options: Any) -> GeneratorSource:
@@ -22,17 +23,6 @@ def source(clock: ManualClock | None = None, **options: Any) -> GeneratorSource:
     )
     made.open(None)
     return made
-
-
-def read_all(s: GeneratorSource, bite: int = 1000) -> pa.Table:
-    tables = []
-    while True:
-        try:
-            batch = s.read(bite, 0)
-        except EndOfSource:
-            return pa.concat_tables(tables)
-        assert batch is not None
-        tables.append(batch.rows)
 
 
 def test_every_change_continues_the_order_as_it_was():

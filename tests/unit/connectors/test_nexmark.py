@@ -12,10 +12,11 @@ import pytest
 import stream_magic
 from stream_magic.connectors.nexmark import NexmarkOptions, NexmarkSource
 from stream_magic.connectors.nexmark.house import SCHEMAS, Kind, numbers, rows_among
-from stream_magic.contracts.source import EndOfSource, SourceContext
+from stream_magic.contracts.source import SourceContext
 from stream_magic.contracts.testkit import ManualClock
 from stream_magic.core.epoch import Position
 from stream_magic.errors import ConfigError
+from support.reading import read_all
 
 KINDS: list[Kind] = ["person", "auction", "bid"]
 
@@ -29,17 +30,6 @@ def source(
     )
     made.open(at)
     return made
-
-
-def read_all(s: NexmarkSource, bite: int = 100) -> pa.Table:
-    tables = []
-    while True:
-        try:
-            batch = s.read(bite, 0)
-        except EndOfSource:
-            return pa.concat_tables(tables)
-        assert batch is not None
-        tables.append(batch.rows)
 
 
 def us(column: pa.ChunkedArray) -> list[int]:

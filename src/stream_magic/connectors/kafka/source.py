@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from stream_magic.connectors.kafka.client import Connection, KafkaOptions
 from stream_magic.connectors.kafka.embedded import embedded_broker
+from stream_magic.connectors.kafka.ends import Ends
 from stream_magic.connectors.kafka.messages import KAFKA_TYPE, Places, metadata_column
 from stream_magic.contracts.options import SourceOptions, option
 from stream_magic.contracts.source import PAYLOAD, EndOfSource, Source, SourceBatch, SourceContext
@@ -117,10 +118,8 @@ class KafkaSource(Source):
         self._next: dict[int, int] = {}  # partition -> offset of the next message
         self._partitions: list[int] = []
         self._origin: dict[int, int] | None = None  # where 'latest' or a time was, first time
-        self._ends: dict[int, int] = {}  # bounded: partition -> where it ends for us
-        self._unfinished: set[int] = set()  # bounded: partitions that have not come to their end
+        self._ends = Ends()  # bounded: where partitions end for us
         self._failure: Any = None  # an error event behind messages that are delivered first
-        self._just_ended: list[int] = []
         self._is_origin_untold = False
         self._looked_at_s = 0.0
         self.is_bounded = options.bounded
@@ -172,7 +171,7 @@ class KafkaSource(Source):
                     f"topic {self._options.topic} has no partition {gone[0]} any more",
                     hint="was the topic made anew? Drop the source and create it again",
                 )
-        self._failure, self._just_ended = None, []
+        self._failure, self._ends = None, Ends()
         if self._options.bounded:
             self._find_ends()
         self._looked_at_s = self.context.clock.monotonic_s()
@@ -188,7 +187,7 @@ class KafkaSource(Source):
             return self._batch([self._part([])])
         if self._failure is not None:
             raise self._explain(self._failure)
-        if self._options.bounded and not self._unfinished:
+        if self._options.bounded and self._ends.are_reached:
             raise EndOfSource
         # Waits for the first message only, then takes what has been fetched already.
         messages = self._consumer.consume(1, timeout_s)
@@ -318,23 +317,17 @@ class KafkaSource(Source):
         return found
 
     def _find_ends(self) -> None:
-        """Notes where each partition ends now, and which of them have nothing more for us.
+        """Looks where each partition ends now.
 
         A committed transaction may not be marked yet, so that readers of committed messages do not
         see its end: the end is asked for by one who reads all.
         """
-        self._unfinished = set()
         asking = self._new_consumer("read_uncommitted")
         try:
             marks = {p: self._watermarks(asking, p) for p in self._partitions}
         finally:
             asking.close()
-        for p, (low, high) in marks.items():
-            self._ends[p] = high
-            if high > max(low, self._next.get(p, low)):
-                self._unfinished.add(p)
-            else:
-                self._just_ended.append(p)
+        self._ends.look_up(marks, self._next)
 
     def _sample(self, consumer: Any) -> list[bytes]:
         partitions = self._known_partitions(consumer, transient=False)
@@ -374,7 +367,7 @@ class KafkaSource(Source):
             self._consumer.incremental_assign([self._at(p, self._beginning()) for p in new])
             self._partitions += new
             if self._options.bounded:
-                self._just_ended += new  # they were not there when the end was looked up
+                self._ends.add_empty(new)
 
     def _take_events(self, messages: list[Any]) -> list[Any]:
         """Takes out what is no message: the end of a partition, or an error."""
@@ -394,10 +387,8 @@ class KafkaSource(Source):
 
     def _at_end(self, partition: int, offset: int) -> None:
         """All up to the end was delivered; transactions leave records of their own behind the last message."""
-        offset = min(offset, self._ends.get(partition, offset))
+        offset = self._ends.come_to(partition, offset)
         self._next[partition] = max(self._next.get(partition, 0), offset)
-        if offset >= self._ends.get(partition, offset + 1):
-            self._finish(partition)
 
     def _has_failed(self) -> bool:
         return self._failure is not None
@@ -418,7 +409,7 @@ class KafkaSource(Source):
             np.fromiter(map(Message.offset, messages), np.int64, len(messages)),
         )
         if self._options.bounded and messages:
-            is_within = self._until_end(part)
+            is_within = self._ends.within(part.partitions, part.offsets)
             if not is_within.all():
                 messages = list(compress(messages, is_within.tolist()))
                 part = _Part(part.partitions[is_within], part.offsets[is_within])
@@ -434,32 +425,15 @@ class KafkaSource(Source):
             )
         return part
 
-    def _until_end(self, part: _Part) -> np.ndarray:
-        """Which messages came before the end; notes which partitions have reached it."""
-        is_within = np.ones(len(part.offsets), dtype=bool)
-        for p in np.unique(part.partitions).tolist():
-            end = self._ends.get(p, 0)
-            is_of_p = part.partitions == p
-            is_within &= ~is_of_p | (part.offsets < end)
-            if part.offsets[is_of_p].max() >= end - 1:
-                self._finish(p)
-        return is_within
-
-    def _finish(self, partition: int) -> None:
-        if partition in self._unfinished:
-            self._unfinished.remove(partition)
-            self._just_ended.append(partition)
-
     def _batch(self, parts: list[_Part]) -> SourceBatch:
         partitions = np.concatenate([part.partitions for part in parts])
         offsets = np.concatenate([part.offsets for part in parts])
-        ended, self._just_ended = self._just_ended, []
         return SourceBatch(
             rows=pa.concat_tables([pa.table(part.columns) for part in parts]),
             position={str(p): n for p, n in sorted(self._next.items())},
             partitions=partitions,
             places=Places(self._options.topic, partitions, offsets),
-            ended_partitions=ended,
+            ended_partitions=self._ends.take_reached(),
         )
 
     def _explain(self, event: Any) -> ConnectorError:
