@@ -97,8 +97,9 @@ class _Entry:
 
     def rows(self, taken: list[Decoded]) -> pa.Table:
         """With arrival numbers, and the watermark that each is judged by."""
-        empty = self._source.relation.stream_schema.empty_table()
-        return pa.concat_tables([empty, *(self._numbered(batch) for batch in taken)])
+        if not taken:
+            return self._source.relation.stream_schema.empty_table()
+        return pa.concat_tables([self._numbered(batch) for batch in taken])
 
     def look_at_clock(self, number: int, *, is_held: bool) -> None:
         """What happens without rows has its place in the order of arrival too."""
