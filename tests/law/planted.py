@@ -109,11 +109,20 @@ FAULTS = (
     Fault("a version is not valid from its own time on", "planner.as_of", "test = exp.GTE(", "test = exp.GT(", test="tests/property/test_versions.py"),
     Fault("a row by the clock is late", "engine.operators.clocked", "pa.nulls(rows.num_rows, LATE_FIELD.type)", "pa.repeat(pa.scalar(2**62, LATE_FIELD.type), rows.num_rows)",
           test="tests/property/test_processing_time.py"),
+    # Behind windows.
+    Fault("a closed window's row arrives after the row that closed it", "engine.timeline", "return steps.at[np.searchsorted(steps.us, us)] - 1", "return steps.at[np.searchsorted(steps.us, us)]", ("chained",)),
+    Fault("the watermark behind windows forgets the lateness", "engine.wave", "timeline and timeline.behind(step.operator.lag_us)", "timeline", ("chained",)),
+    Fault("windows parted by their end are forgotten too early", "engine.operators.partition", "plan.end or 0])}) <= {until}", "plan.end or 0])}) <= {until} + 10000000", ("chained",)),
+    Fault("a changelog of windows closes before it is settled", "engine.operators.recompute", 'self._bag.delete(f"{WINDOW_END} <= {until}")', 'self._bag.delete(f"{WINDOW_END} <= {until} + 10000000")', ("chained",)),
+    Fault("rows that are held are forgotten the wrong way round", "engine.operators.held", "filter(pc.invert(is_gone))", "filter(is_gone)", ("window_join", "interval_join")),
     # Sessions.
     Fault("events a gap apart are two sessions", "engine.sessions.spans", "[:-1] > gap_us)", "[:-1] >= gap_us)", ("session",)),
     Fault("a session that ends at its watermark is open for a row", "engine.sessions.judge", "if last + reach <= row.mark:", "if last + reach < row.mark:", ("session",)),
     Fault("a session that ends at the watermark stays open", "engine.sessions.table", 'is_closed = (s["last"] <= due)', 'is_closed = (s["last"] < due)', ("session",)),
     Fault("states stay behind when sessions become one", "engine.operators.session_group", 'if self._inputs["moved"].table.num_rows:', "if not deltas:", ("session",)),
+    Fault("what sessions held is lost when they become one", "engine.operators.session_running", "*_one_each(of, old.values)):", "*_one_each(of, old.values)[:0]):", ("session",)),
+    Fault("a session that did not change is told again", "engine.operators.session_running", "is_taken = had & ~(is_same & has[of])", "is_taken = had & ~has[of]", ("session",)),
+    Fault("sessions that are gone are found again", "engine.keyed.sessions", "slots[~self._alive[slots]] = -1", "slots[:0] = -1", ("session",)),
     Fault("rows of a session that grows are not taken back", "engine.operators.sessions", 'given(-1, "m", moved)', 'given(1, "m", moved)', ("session",)),
     # Lookups.
     Fault("the first row of a cache is not found", "engine.operators.lookup", "keep &= place >= 0", "keep &= place > 0", ("lookup",)),
