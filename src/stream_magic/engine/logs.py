@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import duckdb
@@ -100,9 +100,9 @@ class StreamLog:
         return self._total - self._rows
 
     def _merge_small(self) -> None:
-        """Many epochs of a few rows become few parts: each part costs some kB beside its rows."""
+        """Many epochs of a few rows become few parts."""
         parts = self._parts
-        while len(parts) > 1 and parts[-2].num_rows <= min(2 * parts[-1].num_rows, _PART_ROWS):
+        while _are_small(parts):
             last, before = parts.pop(), parts.pop()
             self._bytes -= last.nbytes + before.nbytes
             parts.append(pa.concat_tables([before, last]).combine_chunks())
@@ -145,6 +145,7 @@ class ResultLog:
         )
         self._netted = self._netted_schema.empty_table()
         self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
         self._last_seq = 0
         self._lock = threading.Lock()
         self._con: duckdb.DuckDBPyConnection | None = None
@@ -155,7 +156,11 @@ class ResultLog:
         with self._lock:
             self._last_seq = max(self._last_seq, pc.max(delta.column(SEQ)).as_py() or 0)
             self._waiting.append(delta.select(self._netted_schema.names))
-            if sum(w.num_rows for w in self._waiting) > 2 * self._netted.num_rows + _WAITING_ROWS:
+            self._waiting_rows += delta.num_rows
+            while _are_small(self._waiting):
+                last, before = self._waiting.pop(), self._waiting.pop()
+                self._waiting.append(pa.concat_tables([before, last]).combine_chunks())
+            if self._waiting_rows > 2 * self._netted.num_rows + _WAITING_ROWS:
                 self._net()
 
     def changes(self) -> pa.Table:
@@ -213,7 +218,12 @@ class ResultLog:
         ).to_arrow_table()
         self._con.unregister("_log")
         self._netted = grouped.cast(self._netted_schema)
-        self._waiting = []
+        self._waiting, self._waiting_rows = [], 0
+
+
+def _are_small(parts: Sequence[pa.Table]) -> bool:
+    """The last two are to be one: each part costs some kB beside its rows."""
+    return len(parts) > 1 and parts[-2].num_rows <= min(2 * parts[-1].num_rows, _PART_ROWS)
 
 
 def changes_between(old: pa.Table, new: pa.Table, schema: pa.Schema) -> pa.Table:
