@@ -56,7 +56,7 @@ FAULTS = (
     Fault("a result that was NULL stays", _MERGE, 'f"old_{s} IS DISTINCT FROM new_{s}"', 'f"old_{s} <> new_{s}"', ("grouped",)),
     Fault("no input gives no row", _MERGE, "turn.is_first and not self._t.keys", "False", ("grouped",)),
     Fault("the state of a window is forgotten too early", _MERGE, 'database.delete(self._state, f"{WINDOW_END} <= {until}")', 'database.delete(self._state, f"{WINDOW_END} <= {until} + 10000000")', ("windowed",)),
-    Fault("a window that ends at the watermark stays open", _MERGE, "WHERE {WINDOW_END} <= {{until}}", "WHERE {WINDOW_END} < {{until}}", ("windowed",)),
+    Fault("a window that ends at the watermark stays open", _MERGE, "FROM {self._state} WHERE {WINDOW_END} <= {until} {t.group_by}", "FROM {self._state} WHERE {WINDOW_END} < {until} {t.group_by}", ("windowed",)),
     Fault("a closed window is told again", _MERGE, '            t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")', "            pass", ("windowed",)),
     # Groups in memory.
     Fault("an old result is given again", "engine.operators.running", "np.array([-1, 1], np.int64)", "np.array([1, 1], np.int64)", ("grouped",)),
@@ -67,7 +67,8 @@ FAULTS = (
     # Aggregates that are computed again.
     Fault("late rows count", _RECOMPUTE, "if self._has_lateness:", "if self._plan.lateness_us < 0:", ("windowed",)),
     Fault("rows of open windows are forgotten", _RECOMPUTE, 'self._bag.delete(f"{WINDOW_END} <= {until}")', 'self._bag.delete("true")', ("windowed",)),
-    Fault("only one touched group is computed again", _RECOMPUTE, "(SELECT DISTINCT {keys} FROM {bag.delta})", "(SELECT DISTINCT {keys} FROM {bag.delta} LIMIT 1)", ("grouped",)),
+    Fault("only one touched group is computed again", _RECOMPUTE, "(SELECT DISTINCT {', '.join(plan.keys)} FROM {self._bag.delta})", "(SELECT DISTINCT {', '.join(plan.keys)} FROM {self._bag.delta} LIMIT 1)", ("grouped",)),
+    Fault("of a part that fails only one half is computed", "engine.operators.guard", "todo += [part.slice(half), part.slice(0, half)]", "todo += [part.slice(half)]", test="tests/unit/engine/test_bad_input.py"),
     Fault("rows are numbered backwards", _RECOMPUTE, "np.arange(first, self._arrived, dtype=np.int64)", "np.arange(self._arrived, first, -1, dtype=np.int64)", ("grouped",)),
     # Partitions.
     Fault("a partition of the second input is not computed again", "engine.operators.partition", "return f\"({' UNION '.join(selects)})\"", 'return f"({selects[0]})"', ("set_operation",)),
