@@ -20,11 +20,13 @@ from support.grammar.shapes import SHAPES
 # Entered only to say no or to tell (EXPLAIN, hints), or by `app.sql`.
 _NO_RULES = frozenset(
     {
-        "explain", "refuse", "state_bounds", "calls", "folds", "blocks.Blocks._unknown", "build._refuse_streamless", "context.Context.called",
-        "context.Context.drawn_here", "context.Context.refuse", "context.Context.unsupported", "from_clause.FromClause._preserved",
-        "grouping.Grouper._label", "lower.Lowering._called", "nodes.Apply.inputs", "nodes.Apply.is_over_rows", "logical.Calling.reads",
-        "sessions._refuse_arrival", "sessions._refuse_drawn", "volatile.VolatileFinder.named", "window_sql._latest", "window_sql.as_sql",
-        "windows._Reader._wrong",
+        "explain", "refuse", "state_bounds", "as_of._refused", "build._second", "nodes.SessionGroup.shown_keys",
+        "nodes.SessionGroup.types", "over_close._Frame._refuse", "scope.Scoping.resolve", "window_sql._time",
+        "window_sql.by_rows", "blocks.Blocks._unknown", "build._refuse_streamless", "context.Context.called",
+        "context.Context.drawn_here", "context.Context.refuse", "context.Context.unsupported",
+        "from_clause.FromClause._preserved", "grouping.Grouper._label", "lower.Lowering._called", "nodes.Apply.inputs",
+        "nodes.Apply.is_over_rows", "logical.Calling.reads", "sessions._refuse_arrival", "sessions._refuse_drawn",
+        "volatile.VolatileFinder.named", "window_sql._latest", "window_sql.as_sql", "windows._Reader._wrong",
     }
 )  # fmt: skip
 

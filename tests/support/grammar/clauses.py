@@ -93,7 +93,7 @@ def grouped(draw: Draw, relation: Relation | None = None, low: int = 0) -> Selec
     """GROUP BY in one of the ways to write it, or one group over everything."""
     relation = relation or base(draw)
     keys = [_key(draw, relation, i) for i in range(draw.rng.randint(low, 2))]
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(2, 8)))
+    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(3, 9)))
     text = NOTHING
     if keys:
         ways = {

@@ -46,7 +46,7 @@ def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
     now_s = 0.0
     pauses = (SOME_IDLE_S,) if rng.random() < 0.3 else (61,)
     for _ in range(epochs):
-        events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 1, 3, 6, 10)))]
+        events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 2, 4, 8, 12)))]
         events.append(Step())
         now_s += rng.choice((0, 1, 4, 12, 30))
         if rng.random() < (0.25 if pauses == (SOME_IDLE_S,) else 0.04):

@@ -27,7 +27,7 @@ def lookup(draw: Draw) -> Query:
     left = base(draw)
     if draw.world.cache is None:
         return projection(draw, left)
-    form = draw.one(("asked", "first", "joined", "joined"))
+    form = draw.one(("asked", "asked", "first", "first", "joined", "joined"))
     if form == "asked":
         return _asked(draw, left)
     if form == "first":
@@ -46,7 +46,7 @@ def _cache_first(draw: Draw, left: Relation) -> Query:
     first, second = cache(draw), cache(draw)
     a, b = (c.columns[0].text for c in (first, second))
     draw.meet("join:cache first")
-    if draw.chance(0.5):
+    if draw.chance(0.8):
         text = both(
             "{c} JOIN {d} ON {a} = {b} JOIN {s} ON {b} = {k}",
             c=first.text,
@@ -103,7 +103,7 @@ def joined_relation(draw: Draw, sides: int = 0) -> Relation:
         if draw.world.cache is not None and draw.chance(0.25):
             relation = pair(draw, relation, cache(draw), draw.one(_OF_CACHE))
             continue
-        kind = draw.one(KINDS if i == 1 else KINDS[:6])
+        kind = draw.one((*KINDS, "CROSS JOIN", "FULL JOIN") if i == 1 else KINDS[:6])
         relation = pair(draw, relation, side(draw), kind)
     return replace(relation, arrival="", hidden="")
 
@@ -123,7 +123,7 @@ def pair(draw: Draw, left: Relation, right: Relation, kind: str) -> Relation:
         return Relation(text, (*left.columns, *right.columns))
     shared = _shared(left, right)
     only_left = kind in ("SEMI JOIN", "ANTI JOIN")
-    if shared and draw.chance(0.25):
+    if shared and draw.chance(0.35):
         return _using(draw, left, right, kind, draw.one(shared))
     text = both("{a} {k} {b} ON {on}", a=left.text, k=kind, b=right.text, on=on(draw, left, right))
     return Relation(text, left.columns if only_left else (*left.columns, *right.columns))
@@ -166,7 +166,7 @@ def on(draw: Draw, left: Relation, right: Relation) -> str:
     if draw.chance(0.07):
         draw.meet("join on an inequality")
         return f"{a.text} < {b.text}"
-    if a.family == b.family == "integer" and draw.chance(0.15):
+    if a.family == b.family == "integer" and draw.chance(0.25):
         draw.meet("join on an expression")
         return f"{a.text} + 1 = {b.text}"
     words = "IS NOT DISTINCT FROM" if draw.chance(0.08) else "="

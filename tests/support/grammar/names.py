@@ -38,12 +38,20 @@ def _row(draw: Draw, relation: Relation, alias: str) -> Item:
 
 
 def _star(draw: Draw, relation: Relation, alias: str) -> Item:
-    return Item(plain(draw.one((f"{alias}.*", "coalesce(COLUMNS('^[gk]$')::VARCHAR, 'none')"))))
+    return Item(
+        plain(
+            draw.one((f"{alias}.*", "* LIKE 'c%'", "coalesce(COLUMNS('^[gk]$')::VARCHAR, 'none')"))
+        )
+    )
 
 
 def _fields(draw: Draw, relation: Relation, alias: str) -> Item:
     return Item(
-        plain(draw.one(("st.*", f"unnest({alias}.st)", f"unnest({alias}.st, recursive := true)")))
+        plain(
+            draw.one(
+                ("st.*", "st.*", f"unnest({alias}.st)", f"unnest({alias}.st, recursive := true)")
+            )
+        )
     )
 
 
@@ -62,6 +70,7 @@ def _chained(draw: Draw, relation: Relation, alias: str) -> Item:
             f"{alias}.li.list_sort()",
             f"{alias}.li.list_transform(lambda x: x + {alias}.k).list_sort()",
             "li.list_transform(lambda x: x + k).len()",
+            "greatest(*COLUMNS('^(k|id)$'))",
         )
     )
     return Item(plain(one), Column(name, name, "opaque"))

@@ -37,7 +37,10 @@ _TIED = (
     "min_by({any}, {exact}{by})",
     "arg_max({any}, {integer}, 2{by})",
 )
-_KINDS = ("row", "row", "rank", "total", "total", "rows", "rows", "groups", "range", "whole", "ordered", "ordered", "unordered", "tied")  # fmt: skip
+_KINDS = (
+    *("row", "rank", "tied") * 3, *("ordered",) * 4, "unordered", "unordered",
+    *("total", "rows") * 2, "groups", "range", "whole",
+)  # fmt: skip
 CALLS = (*_BY_ROW, *_RANKS, *TOTALS, *ORDERED, *_TIED)
 _ROWS = (
     "ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "ROWS 2 PRECEDING",
@@ -58,7 +61,7 @@ def over(draw: Draw) -> Query:
         relation = derived(
             draw, Select(_plain_items(draw, relation), relation.text), is_changelog=True
         )
-    calls = [_call(draw, relation, i) for i in range(draw.rng.randint(2, 5))]
+    calls = [_call(draw, relation, i) for i in range(draw.rng.randint(4, 7))]
     window = NOTHING
     if draw.chance(0.15):
         calls[0], window = _named(draw, calls[0])

@@ -59,7 +59,7 @@ CALLS = {
 def series(draw: Draw) -> Query:
     """Helpers over a source, by time."""
     relation = base(draw)
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(2, 4)))
+    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(3, 5)))
     more = tuple(item(draw, relation) for _ in range(2))
     return Select((*calls, *more), relation.text, maybe_where(draw, relation, 0.3))
 
@@ -67,7 +67,8 @@ def series(draw: Draw) -> Query:
 def _call(draw: Draw, relation: Relation, i: int) -> Item:
     exact = [c.text for c in relation.columns if c.family in EXACT]
     part = f"PARTITION BY {', '.join(draw.some(exact, 1, 2))} " if draw.chance(0.7) else ""
-    call = draw.one(sorted(CALLS))
+    name = draw.one(sorted({c.partition("(")[0] for c in CALLS}))  # each as often as the others
+    call = draw.one([c for c in CALLS if c.startswith(f"{name}(")])
     time = next(c.text for c in relation.columns if c.name == "ts")
     value = expression(
         draw, [c for c in relation.columns if c.name in ("v", "k", "id")], "integer", 0

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from support.grammar.chains import chained
 from support.grammar.clauses import (
     distinct,
     distinct_on,
@@ -34,12 +33,11 @@ from support.grammar.windows import joined_windows, row_window, session, window_
 from support.grammar.world import World
 
 SHAPES: tuple[tuple[int, Callable[[Draw], Query]], ...] = (
-    (7, projection), (22, grouped), (7, grouping_sets), (6, distinct), (7, distinct_on), (6, top), (6, qualify), (6, unnested), (11, pivot),
-    (20, join), (14, lookup), (6, brackets), (8, asof), (6, interval_join), (9, nested), (7, cte), (16, subquery), (7, lateral),
-    (13, set_operation), (7, values), (26, over), (11, over_on_close), (14, windowed), (9, session), (10, row_window), (6, window_join),
-    (7, latest), (13, series), (11, filled), (7, time_weighted), (7, as_of), (7, latest_cdc), (9, clocked), (8, joined_windows), (9, python),
-    (9, names),
-    (10, chained),
+    (13, projection), (32, grouped), (26, grouping_sets), (13, distinct), (13, distinct_on), (13, top), (13, qualify), (18, unnested),
+    (26, pivot), (48, join), (46, lookup), (13, brackets), (13, asof), (13, interval_join), (13, nested), (13, cte), (32, subquery),
+    (16, lateral), (34, set_operation), (13, values), (52, over), (26, over_on_close), (28, windowed), (32, session), (26, row_window),
+    (13, window_join), (13, latest), (30, series), (27, filled), (13, time_weighted), (13, as_of), (13, latest_cdc), (13, clocked),
+    (13, joined_windows), (15, python), (34, names),
 )  # fmt: skip
 
 

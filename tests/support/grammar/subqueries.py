@@ -60,15 +60,21 @@ def cte(draw: Draw) -> Query:
 
 
 def subquery(draw: Draw) -> Query:
-    """A condition or a value that asks another table."""
-    outer, inner = base(draw), side(draw)
-    form = draw.one(_FORMS)
-    test, value = form(draw, outer, inner)
-    if value is None:
-        chosen = items(draw, outer, 1, 3)
-        return Select(chosen, outer.text, test)
-    shown = Item(value, Column("sub", "sub", "opaque"))
-    return Select((shown, *items(draw, outer, 1, 2)), outer.text, maybe_where(draw, outer, 0.2))
+    """Conditions and values that ask other tables; also what is grouped by."""
+    outer = base(draw)
+    where, shown = maybe_where(draw, outer, 0.2), []
+    for form in draw.some(_FORMS, 2, 4):
+        test, value = form(draw, outer, side(draw))
+        if value is None and not shown and not where:
+            where = test
+        else:
+            name = f"sub{len(shown)}"
+            shown.append(Item(value or both("({t})", t=test), Column(name, name, "opaque")))
+    if shown and draw.chance(0.45):
+        draw.meet("subquery:a key")
+        count = Item(plain("count(*)"), Column("n", "n", "integer"))
+        return Select((shown[0], count), outer.text, where, shown[0].text)
+    return Select((*shown, *items(draw, outer, 1, 2)), outer.text, where)
 
 
 def _keys(draw: Draw, outer: Relation, inner: Relation) -> tuple[str, str]:
@@ -173,11 +179,38 @@ _FRAMED = {
     "LIMIT": "(SELECT {b} FROM {t} WHERE {c} ORDER BY {b} DESC{o} LIMIT 1)",
     "union": "(SELECT count(*) FROM (SELECT {b} AS x FROM {t} WHERE {c} UNION SELECT {b} FROM {t}) AS u WHERE u.x IS NOT NULL OR {n} > 0)",
     "EXISTS": "EXISTS (SELECT count(*) FROM {t} WHERE {c} GROUP BY {b} HAVING count(*) > 1)",
-    "ARRAY": "ARRAY(SELECT {b} FROM {t} WHERE {c} ORDER BY {b}{o})",
-    "no FROM": "({n} IN (SELECT 2) OR EXISTS (SELECT 1 WHERE {n} > 1))",
     "deep": "EXISTS (SELECT 1 FROM {t} WHERE {c} AND {b} IN (SELECT {b} FROM {t} WHERE {c}))",
 }  # fmt: skip
-_FORMS = (_in, _exists, _compared, _scalar, _correlated, _marked, _first, _framed)
+
+
+def _listed(draw: Draw, outer: Relation, inner: Relation) -> tuple[Text, Text | None]:
+    a, b = _keys(draw, outer, inner)
+    draw.meet("subquery:ARRAY")
+    sql = "ARRAY(SELECT {b} FROM {t} WHERE {b} {w} {a} ORDER BY {b}{o})"
+    return Text(), both(sql, b=b, t=inner.text, w=draw.one(("=", "<")), a=a, o=_ties(inner))
+
+
+def _of_nothing(draw: Draw, outer: Relation, inner: Relation) -> tuple[Text, Text | None]:
+    """A SELECT without FROM."""
+    a, _ = _keys(draw, outer, inner)
+    draw.meet("subquery:no FROM")
+    return plain(
+        draw.one((f"{a} IN (SELECT {a})", f"EXISTS (SELECT 1 WHERE {a} IS NOT NULL)"))
+    ), None
+
+
+_FORMS = (
+    _in,
+    _exists,
+    _compared,
+    _scalar,
+    _correlated,
+    _marked,
+    _first,
+    _framed,
+    _listed,
+    _of_nothing,
+)
 
 
 def lateral(draw: Draw) -> Query:
@@ -205,17 +238,20 @@ def _ties(inner: Relation) -> Text:
     return Text("", f", {inner.order}")
 
 
+_SETS = ("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL")
+
+
 def set_operation(draw: Draw) -> Query:
     """UNION, INTERSECT, EXCEPT of two or three queries with columns of the same families."""
     families = [
         draw.one(("integer", "text", "integer", "boolean", "date"))
         for _ in range(draw.rng.randint(1, 2))
     ]
-    word = draw.one(("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"))
+    word = draw.one(_SETS)
     draw.meet(f"set:{word}")
     query: Query = Compound(_branch(draw, families), word, _branch(draw, families))
-    if draw.chance(0.5):
-        more = draw.one(("UNION ALL", "UNION", "EXCEPT", "EXCEPT ALL"))
+    if draw.chance(0.75):
+        more = draw.one(_SETS)
         draw.meet("set of three", f"set:{more}")
         query = Compound(query, more, _branch(draw, families))
     elif word in ("UNION", "UNION ALL") and draw.chance(0.2):

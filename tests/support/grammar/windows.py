@@ -28,7 +28,7 @@ def windowed(draw: Draw) -> Query:
 
 def session(draw: Draw) -> Query:
     """Sessions, grouped mostly: by their own key, by another, or as rows."""
-    if draw.chance(0.3):
+    if draw.chance(0.5):
         return _session_of_any(draw)
     table = draw.one(draw.world.timed)
     relation = _session(draw, table)
@@ -133,15 +133,15 @@ def time_window(draw: Draw, table: Table) -> tuple[Relation, str]:
     size, count = draw.one(SIZES), draw.one((2, 3))
     if kind == "SESSION":
         return _session(draw, table), kind
+    shift = draw.one(("", f"INTERVAL {size // 5} SECONDS"))
     if kind == "TUMBLE":
-        shift = draw.one(("", "", f"INTERVAL {size // 5} SECONDS"))
         return tumble(draw, table, size, shift), kind
     steps = f"INTERVAL {size} SECONDS, INTERVAL {size * count} SECONDS"
     return assigned(
         draw,
         table,
-        f"{kind}({table.name}, ts, {steps})",
-        f"{kind.lower()}('{table.name}_n', {steps}, {_more(table)})",
+        f"{kind}({table.name}, ts, {steps}{f', {shift}' * bool(shift)})",
+        f"{kind.lower()}('{table.name}_n', {steps}, {_more(table, shift)})",
     ), kind
 
 

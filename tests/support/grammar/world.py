@@ -167,7 +167,7 @@ class World:
             streams[name] = (base, f"(SELECT * FROM {base.name}_n WHERE {test})", base.is_changelog)
         join = _join(rng, [t for t in tables if t.is_timed])
         setup.append(f"CREATE STREAM {join.table.name} AS {join.select}")
-        cache = _cache(rng) if rng.random() < 0.8 else None
+        cache = _cache(rng) if rng.random() < 0.95 else None
         return cls(tables, streams, setup, join, _changes(rng), cache, rng.choice((0, 20_000)))
 
     @property
