@@ -17,10 +17,10 @@ from support.grammar.plans import call_name
 from support.grammar.series import CALLS as SERIES
 from support.grammar.shapes import SHAPES
 
-# Entered only to say no or to tell (EXPLAIN, hints), or by `app.sql`.
+# Entered only to say no or to tell (EXPLAIN, hints), by `app.sql`, or by the engine when it has a plan.
 _NO_RULES = frozenset(
     {
-        "explain", "refuse", "state_bounds", "as_of._refused", "build._second", "nodes.SessionGroup.shown_keys",
+        "explain", "refuse", "state_bounds", "as_of._refused", "build._second", "calls.Calls._refuse", "identity._is_settled", "nodes.SessionGroup.shown_keys",
         "nodes.SessionGroup.types", "over_close._Frame._refuse", "scope.Scoping.resolve", "window_sql._time",
         "window_sql.by_rows", "blocks.Blocks._unknown", "build._refuse_streamless", "context.Context.called",
         "context.Context.drawn_here", "context.Context.refuse", "context.Context.unsupported",

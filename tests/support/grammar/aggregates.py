@@ -76,8 +76,8 @@ PYTHON = [
     *_all("text", "py_most({text})"),
     *_all(
         "integer",
-        "py_dot({integer}::BIGINT, {natural}::BIGINT)",
-        "py_dot({integer}::BIGINT, {integer}::BIGINT)",
+        "py_dot(({integer})::BIGINT, ({natural})::BIGINT)",
+        "py_dot(({integer})::BIGINT, ({integer})::BIGINT)",
     ),
 ]
 

@@ -55,7 +55,12 @@ SCALARS: dict[str, list[str]] = {
 
 # Calls of Python functions, see `python.py`.
 PYTHON = {
-    "integer": ["py_rest(({integer})::BIGINT)"],
+    "integer": [
+        "py_rest(({integer})::BIGINT)",
+        "CASE WHEN {boolean} THEN 0 WHEN {boolean} THEN py_rest(({integer})::BIGINT) ELSE {integer} END",
+        "coalesce({integer}, py_rest(({integer})::BIGINT))",
+        "if({boolean}, {integer}, py_rest(({integer})::BIGINT))",
+    ],
     "real": [
         "py_half(({real})::DOUBLE)",
         "py_twice(({real})::DOUBLE)",

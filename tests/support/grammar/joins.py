@@ -32,12 +32,25 @@ def lookup(draw: Draw) -> Query:
         return _asked(draw, left)
     if form == "first":
         return _cache_first(draw, left)
-    relation = pair(draw, left, cache(draw), draw.one(_OF_CACHE))
+    if draw.chance(0.5):
+        relation = _by_name(draw, left)
+    else:
+        relation = pair(draw, left, cache(draw), draw.one(_OF_CACHE))
     if draw.chance(0.3):
         relation = pair(draw, relation, cache(draw), draw.one(_OF_CACHE[:2]))
     if draw.chance(0.3):
         return grouped(draw, replace(relation, arrival="", hidden=""))
     return Select(items(draw, relation, 2, 5), relation.text, maybe_where(draw, relation, 0.25))
+
+
+def _by_name(draw: Draw, left: Relation) -> Relation:
+    """ON says the stream's column without the stream."""
+    known, word = cache(draw), draw.one(_OF_CACHE)
+    draw.meet(f"join:{word}", "lookup by a bare name")
+    key = known.columns[0].text
+    text = both("{s} {w} {c} ON id = {k}", s=left.text, w=word, c=known.text, k=key)
+    is_asked = word in ("SEMI JOIN", "ANTI JOIN")
+    return Relation(text, left.columns if is_asked else (*left.columns, *known.columns))
 
 
 def _cache_first(draw: Draw, left: Relation) -> Query:

@@ -280,7 +280,9 @@ def _branch(draw: Draw, families: list[str]) -> Select:
 
 
 def values(draw: Draw) -> Query:
-    """VALUES in FROM, joined or added."""
+    """Rows of the query's own, joined or added: VALUES, a list, a SELECT without FROM."""
+    if draw.chance(0.4):
+        return _own_rows(draw)
     rows = "(VALUES (1, 'a', 10), (2, 'b', 20), (NULL, 'c', 30), (2, 'd', 40)) AS v(k, g, w)"
     columns = tuple(
         Column(f"v.{n}", n, f) for n, f in (("k", "integer"), ("g", "text"), ("w", "integer"))
@@ -295,4 +297,13 @@ def values(draw: Draw) -> Query:
         Relation(plain(rows), columns),
         draw.one(("JOIN", "LEFT JOIN", "SEMI JOIN", "ANTI JOIN", "RIGHT JOIN")),
     )
+    return Select(items(draw, relation, 1, 4), relation.text, maybe_where(draw, relation, 0.2))
+
+
+def _own_rows(draw: Draw) -> Query:
+    """The query's own rows before a source."""
+    draw.meet("from:own rows")
+    rows = draw.one(("(SELECT 1 AS k)", "unnest([0, 1, 2, NULL])"))
+    own = Relation(plain(f"{rows} AS u(k)"), (Column("u.k", "k", "integer"),))
+    relation = pair(draw, own, base(draw), draw.one(("JOIN", "LEFT JOIN", "RIGHT JOIN")))
     return Select(items(draw, relation, 1, 4), relation.text, maybe_where(draw, relation, 0.2))
