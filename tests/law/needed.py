@@ -47,6 +47,10 @@ def _forms() -> Iterator[str]:
     yield from (
         f"window:{w}" for w in ("TUMBLE", "HOP", "CUMULATE", "SESSION", "TUMBLE_ROWS", "HOP_ROWS")
     )
+    yield from (
+        f"plan node:group in memory{how}"
+        for how in (", emit changes", " of windows, emit changes", " of windows, emit close")
+    )
     yield from ("emit:close", "emit:changes", "python:scalar", "python:aggregate")
     for word in ("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"):
         yield f"set:{word}"

@@ -82,8 +82,23 @@ PYTHON = [
 ]
 
 
-def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) -> tuple[Text, str]:
+# Those whose groups are kept in memory if a query has no other.
+_KEPT = {"any", "integer", "natural", "real", "decimal", "text", "date", "timestamp", "timestamptz"}
+PLAIN = [
+    a for a in AGGREGATES
+    if a.name in ("count", "sum", "min", "max", "avg", "mean") and _KEPT.issuperset(_HOLE.findall(a.call))
+    and a.call not in ("avg({timestamp})", "max({exact}, 2)", "min({integer}, 3)") and "DISTINCT" not in a.call
+]  # fmt: skip
+
+
+def aggregate(
+    draw: Draw, relation: Relation, families: tuple[str, ...] = (), *, is_plain: bool = False
+) -> tuple[Text, str]:
     """A call over the rows of a relation, and the family of its result."""
+    if is_plain:
+        return _written(
+            draw, relation, draw.one([a for a in PLAIN if fits(a.call, relation.columns)])
+        )
     is_python = draw.has_python and draw.chance(0.5)
     known = [
         a for a in (PYTHON if is_python else AGGREGATES) if not families or a.family in families
@@ -98,7 +113,10 @@ def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) ->
     if draw.chance(0.95):
         names -= REFUSED
     name = draw.one(sorted(names))  # each as often as the others
-    found = draw.one([a for a in known if a.name == name])
+    return _written(draw, relation, draw.one([a for a in known if a.name == name]))
+
+
+def _written(draw: Draw, relation: Relation, found: Aggregate) -> tuple[Text, str]:
     by = {
         "arrival": f" ORDER BY {relation.arrival}",
         "columns": f" ORDER BY {relation.order}" if relation.order else "",
@@ -124,7 +142,7 @@ def aggregate(draw: Draw, relation: Relation, families: tuple[str, ...] = ()) ->
     twin = call.replace("{by}", by).replace("{ties}", by)
     if found in PYTHON:
         draw.meet("python:aggregate")
-    elif draw.chance(0.2) and not sql.endswith("VARCHAR"):
+    elif draw.chance(0.2) and not sql.endswith("VARCHAR") and "WITHIN GROUP" not in sql:
         draw.meet("aggregate with FILTER")
         test = condition(draw, relation.columns)
         sql, twin = (f"{t} FILTER (WHERE {test})" for t in (sql, twin))

@@ -91,9 +91,16 @@ def _star(draw: Draw, relation: Relation) -> tuple[Item, tuple[Column, ...]]:
 
 def grouped(draw: Draw, relation: Relation | None = None, low: int = 0) -> Select:
     """GROUP BY in one of the ways to write it, or one group over everything."""
-    relation = relation or base(draw)
+    is_plain = draw.chance(0.55)
+    relation = relation or base(draw, changelog=False if is_plain else None)
     keys = [_key(draw, relation, i) for i in range(draw.rng.randint(low, 2))]
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(3, 9)))
+    if is_plain:
+        draw.meet("group of plain aggregates")
+        calls = tuple(
+            _call(draw, relation, i, is_plain=True) for i in range(draw.rng.randint(1, 4))
+        )
+    else:
+        calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(3, 9)))
     text = NOTHING
     if keys:
         ways = {
@@ -135,9 +142,9 @@ def _key(draw: Draw, relation: Relation, i: int) -> Item:
     return Item(plain(expression(draw, relation.columns, family, 1)), Column(name, name, family))
 
 
-def _call(draw: Draw, relation: Relation, i: int) -> Item:
-    call, family = aggregate(draw, relation)
-    if family == "integer" and draw.chance(0.15):
+def _call(draw: Draw, relation: Relation, i: int, *, is_plain: bool = False) -> Item:
+    call, family = aggregate(draw, relation, is_plain=is_plain)
+    if not is_plain and family == "integer" and draw.chance(0.15):
         more, _ = aggregate(draw, relation, ("integer",))
         call = both("coalesce({a}, 0)::HUGEINT - ({b})::HUGEINT", a=call, b=more)
     return Item(call, Column(f"n{i}", f"n{i}", family))

@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlglot import exp, parse_one
 
 import stream_magic.planner
+from stream_magic.engine.network import is_pieced
 from stream_magic.engine.operators.template import fill
 from stream_magic.planner.nodes import (
     WINDOW_END,
@@ -144,6 +145,8 @@ def _of_aggregate(node: Aggregate) -> set[str]:
     keys = "keys" if [k for k in node.keys if k != WINDOW_END] else "no key"
     windows = " of windows" if node.is_windowed else ""
     found = {f"node:group {how} with {keys}{windows}, emit {node.emit}"}
+    if is_pieced(node):
+        found.add(f"node:group in memory{windows}, emit {node.emit}")
     if not node.calls:
         found.add(f"node:distinct {how}")
     for call in node.calls:
