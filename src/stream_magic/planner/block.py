@@ -271,7 +271,7 @@ class Block:
         return [
             e
             for (_, e), x in zip(items, expressions.outputs, strict=True)
-            if not any(self._ctx.finder.find(x)) and not isinstance(x, exp.Literal)
+            if not any(self._ctx.finder.find(x)) and x.find(exp.Column, exp.Query) is not None
         ]
 
     def _grouped(

@@ -166,7 +166,7 @@ def on(draw: Draw, left: Relation, right: Relation) -> str:
     """Equal keys of one family, and sometimes more; rarely no equality at all."""
     pairs = [
         (a, b) for a in left.columns for b in right.columns
-        if a.family == b.family and a.family in EXACT and "." in a.text
+        if a.family == b.family and a.family in EXACT and "." in a.text and not _is_timed(a, b)
     ]  # fmt: skip
     usual = [
         p
@@ -198,6 +198,11 @@ def on(draw: Draw, left: Relation, right: Relation) -> str:
             )
         )
     return " AND ".join(parts)
+
+
+def _is_timed(*pair: Column) -> bool:
+    """Two times that watermarks may follow: to join on them is to bound the join (`interval_join`)."""
+    return all(c.family.startswith("timestamp") and c.name[0] != "c" for c in pair)
 
 
 def asof(draw: Draw) -> Query:

@@ -86,6 +86,8 @@ def _plain_items(draw: Draw, relation: Relation) -> tuple[Item, ...]:
 
 def _call(draw: Draw, relation: Relation, i: int) -> Item:
     kind = draw.one(_KINDS)
+    if kind == "unordered" and not relation.arrival:
+        kind = "whole"  # the rows of a query come in order, too, but its twin cannot say so
     exact = [c.text for c in relation.columns if c.family in EXACT]
     part = f"PARTITION BY {', '.join(draw.some(exact, 1, 2))}" if draw.chance(0.7) else ""
     order = [f"{c}{draw.one(('', ' DESC', ' NULLS FIRST'))}" for c in draw.some(exact, 1, 2)]
@@ -107,7 +109,9 @@ def _call(draw: Draw, relation: Relation, i: int) -> Item:
     sql = " ".join(p for p in (part, by, frame) if p)
     twin = " ".join(p for p in (part, by + ties, frame) if p)
     name, first = f"o{i}", [] if kind in ("tied", "unordered") else order
-    inner = f" ORDER BY {', '.join([*first, relation.order])}"
+    goes_by_arrival = kind == "unordered" and not relation.is_changelog
+    ties_within = relation.arrival if goes_by_arrival else relation.order
+    inner = f" ORDER BY {', '.join([*first, ties_within])}"
     return Item(
         Text(f"{filled.replace('{by}', '')} OVER ({sql})", f"{filled.replace('{by}', inner)} OVER ({twin})"),
         Column(name, name, family),
