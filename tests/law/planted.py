@@ -59,10 +59,10 @@ FAULTS = (
     Fault("a window that ends at the watermark stays open", _MERGE, "FROM {self._state} WHERE {WINDOW_END} <= {until} {t.group_by}", "FROM {self._state} WHERE {WINDOW_END} < {until} {t.group_by}", ("windowed",)),
     Fault("a closed window is told again", _MERGE, '            t.database.execute(f"DELETE FROM {self._state} WHERE {WINDOW_END} <= {until}")', "            pass", ("windowed",)),
     # Groups in memory.
-    Fault("an old result is given again", "engine.operators.running", "np.array([-1, 1], np.int64)", "np.array([1, 1], np.int64)", ("grouped",)),
-    Fault("a window that ends at the watermark waits on", "engine.operators.closing", "is_open = pc.greater(rows.column(WINDOW_END), until)", "is_open = pc.greater_equal(rows.column(WINDOW_END), until)", ("windowed",)),
-    Fault("late rows are grouped unseen", "engine.operators.partials", "return not pc.any(is_late).as_py()", "return True", ("windowed",)),
-    Fault("a minimum is put together as a maximum", "planner.pieces", 'Piece(sql, "min" if name == "min" else "max")', 'Piece(sql, "max")', ("grouped",)),
+    Fault("an old result is given again", "engine.operators.running", "np.array([-1, 1], np.int64)", "np.array([1, 1], np.int64)", ("totals",)),
+    Fault("a window that ends at the watermark waits on", "engine.operators.closing", "is_open = pc.greater(rows.column(WINDOW_END), until)", "is_open = pc.greater_equal(rows.column(WINDOW_END), until)", ("totals",)),
+    Fault("late rows are grouped unseen", "engine.operators.partials", "return not pc.any(is_late).as_py()", "return True", ("totals",)),
+    Fault("a minimum is put together as a maximum", "planner.pieces", 'Piece(sql, "min" if name == "min" else "max")', 'Piece(sql, "max")', ("totals",)),
     Fault("PIVOT counts all rows in each column", "planner.pivots", "expression=exp.Where(this=test.copy())", "expression=exp.Where(this=exp.true())", ("pivot",)),
     # Aggregates that are computed again.
     Fault("late rows count", _RECOMPUTE, "if self._has_lateness:", "if self._plan.lateness_us < 0:", ("windowed",)),

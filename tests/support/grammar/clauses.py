@@ -91,7 +91,7 @@ def _star(draw: Draw, relation: Relation) -> tuple[Item, tuple[Column, ...]]:
 
 def grouped(draw: Draw, relation: Relation | None = None, low: int = 0) -> Select:
     """GROUP BY in one of the ways to write it, or one group over everything."""
-    is_plain = draw.chance(0.55)
+    is_plain = draw.is_plain or draw.chance(0.4)
     relation = relation or base(draw, changelog=False if is_plain else None)
     keys = [_key(draw, relation, i) for i in range(draw.rng.randint(low, 2))]
     if is_plain:
@@ -135,8 +135,8 @@ def _key(draw: Draw, relation: Relation, i: int) -> Item:
     exact = [c for c in relation.columns if c.family in EXACT]
     name = f"y{i}"
     usual = [c for c in exact if c.name in ("k", "g")]
-    if exact and draw.chance(0.75):
-        column = draw.one(usual if usual and draw.chance(0.6) else exact)
+    if exact and (draw.is_plain or draw.chance(0.75)):
+        column = draw.one(usual if usual and (draw.is_plain or draw.chance(0.6)) else exact)
         return Item(plain(column.text), Column(name, name, column.family))
     family = draw.one(_COUNTED)
     return Item(plain(expression(draw, relation.columns, family, 1)), Column(name, name, family))

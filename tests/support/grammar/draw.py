@@ -82,6 +82,7 @@ class Draw:
 
     Attributes:
         has_python: expressions and aggregates may call Python functions.
+        is_plain: groups have no aggregates but those that are kept in memory.
     """
 
     rng: random.Random
@@ -89,6 +90,7 @@ class Draw:
     met: set[str] = field(default_factory=set)
     depth: int = 0
     has_python: bool = False
+    is_plain: bool = False
     _names: dict[str, int] = field(default_factory=dict)
 
     def chance(self, p: float) -> bool:

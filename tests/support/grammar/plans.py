@@ -108,7 +108,8 @@ def _of_node(node: Node) -> set[str]:
                 for name in _of_aggregate(group)
             }
         case Aggregate():
-            return _of_aggregate(node)
+            memory = f"node:group in memory{' of windows' * node.is_windowed}, emit {node.emit}"
+            return _of_aggregate(node) | ({memory} if is_pieced(node) else set())
     return {f"node:{type(node).__name__.lower()}"}
 
 
@@ -145,8 +146,6 @@ def _of_aggregate(node: Aggregate) -> set[str]:
     keys = "keys" if [k for k in node.keys if k != WINDOW_END] else "no key"
     windows = " of windows" if node.is_windowed else ""
     found = {f"node:group {how} with {keys}{windows}, emit {node.emit}"}
-    if is_pieced(node):
-        found.add(f"node:group in memory{windows}, emit {node.emit}")
     if not node.calls:
         found.add(f"node:distinct {how}")
     for call in node.calls:

@@ -29,13 +29,20 @@ from support.grammar.series import filled, series, time_weighted
 from support.grammar.subqueries import cte, lateral, nested, set_operation, subquery, values
 from support.grammar.tables import latest, latest_cdc
 from support.grammar.versions import as_of
-from support.grammar.windows import joined_windows, row_window, session, window_join, windowed
+from support.grammar.windows import (
+    joined_windows,
+    row_window,
+    session,
+    totals,
+    window_join,
+    windowed,
+)
 from support.grammar.world import World
 
 SHAPES: tuple[tuple[int, Callable[[Draw], Query]], ...] = (
-    (13, projection), (44, grouped), (26, grouping_sets), (13, distinct), (13, distinct_on), (13, top), (13, qualify), (18, unnested),
+    (13, projection), (34, grouped), (26, grouping_sets), (13, distinct), (13, distinct_on), (13, top), (13, qualify), (18, unnested),
     (26, pivot), (48, join), (52, lookup), (13, brackets), (13, asof), (13, interval_join), (13, nested), (13, cte), (32, subquery),
-    (16, lateral), (34, set_operation), (28, values), (52, over), (26, over_on_close), (52, windowed), (32, session), (26, row_window),
+    (16, lateral), (34, set_operation), (28, values), (52, over), (26, over_on_close), (28, windowed), (40, totals), (32, session), (26, row_window),
     (13, window_join), (13, latest), (30, series), (27, filled), (13, time_weighted), (13, as_of), (13, latest_cdc), (13, clocked),
     (13, joined_windows), (15, python), (34, names),
 )  # fmt: skip

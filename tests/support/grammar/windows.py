@@ -38,6 +38,12 @@ def session(draw: Draw) -> Query:
     return told(draw, relation, "SESSION", _closed(table))
 
 
+def totals(draw: Draw) -> Query:
+    """Groups, windows and sessions whose results are kept in memory."""
+    draw.is_plain = True
+    return draw.one((grouped, windowed, windowed, session))(draw)
+
+
 def _session_of_any(draw: Draw) -> Query:
     """Sessions of a table whose time nobody watches: none closes, and no row is late."""
     table = draw.one([t for t in draw.world.tables if not t.is_timed] or draw.world.timed)
