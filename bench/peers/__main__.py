@@ -11,8 +11,7 @@ from pathlib import Path
 from bench.peers.adapters import NAMES, OURS
 from bench.peers.page import page, section
 from bench.peers.queries import QUERIES
-from bench.peers.rounds import Timed, measured
-from bench.peers.rows import write_rows
+from bench.peers.rounds import Given, Timed, measured
 
 
 def main() -> None:
@@ -30,10 +29,10 @@ def main() -> None:
     queries = [q for q in QUERIES if q in given.only or not {*QUERIES} & {*given.only}]
     found = _read(given.kept)
     with tempfile.TemporaryDirectory() as folder:
-        write_rows(Path(folder), given.rows)
+        rows = Given(Path(folder), given.rows)
         for name in queries:
-            found[name] = list(measured(QUERIES[name], systems, Path(folder), given.rounds))
-            print(section(QUERIES[name], found[name], given.rows), flush=True)
+            found[name] = list(measured(QUERIES[name], systems, rows, given.rounds))
+            print(section(QUERIES[name], found[name]), flush=True)
     if given.kept:
         given.kept.write_text(json.dumps({n: [asdict(t) for t in found[n]] for n in found}))
     if given.out:

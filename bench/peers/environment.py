@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
 
-from bench.peers.adapters import OURS
+from bench.peers.adapters import OURS, adapter
 
 ROOT = Path(__file__).parents[2]
 _FOLDER = ROOT / ".peers"
@@ -27,7 +26,7 @@ def python_of(system: str) -> Path:
     """
     if system == OURS:
         return Path(sys.executable)
-    requirements = [*_COMMON, *importlib.import_module(f"bench.peers.adapters.{system}").Adapter.requirements]  # fmt: skip
+    requirements = [*_COMMON, *adapter(system).requirements]  # fmt: skip
     folder = _FOLDER / system
     python, made = folder / "bin" / "python", folder / "made-of.txt"
     if made.exists() and made.read_text().splitlines() == requirements:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bench.peers import files
 from bench.peers.environment import ROOT
 from bench.peers.peer import NotExpressibleError
 
@@ -46,9 +47,7 @@ class Member:
 
     def answer(self) -> pa.Table:
         """Runs once, and gives the result."""
-        path = self._ask("check")["answer"]
-        with pa.OSFile(path) as file:
-            return pa.ipc.open_file(file).read_all()
+        return files.read(Path(self._ask("check")["answer"]))
 
     def round(self) -> tuple[float, float]:
         """Seconds on the wall, and of all processors."""
@@ -83,5 +82,7 @@ class Member:
         return told
 
     def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no word"
+        """The last line that names an error, else the last."""
+        lines = [w for w in self._log.read_text(errors="replace").splitlines() if w.strip()]
+        errors = [w for w in lines if "Error" in w or "Exception" in w]
+        return (errors or lines or ["no word"])[-1].strip()

@@ -18,10 +18,12 @@ class Peer:
 
     Attributes:
         requirements: what pip installs, besides what every environment has (environment.py).
+        share: a slow system gets one row in so many, from the beginning; it is compared by rows a second.
         reads: how the rows come in, and where the result is in the end: a sentence for the page.
     """
 
     requirements: ClassVar[tuple[str, ...]]
+    share: ClassVar[int] = 1
     reads: ClassVar[str]
 
     def __init__(self, query: str, tables: dict[str, pa.Table]) -> None:

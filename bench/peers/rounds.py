@@ -13,40 +13,73 @@ import duckdb
 import pyarrow as pa
 
 from bench.peers import agreement
+from bench.peers.adapters import adapter
 from bench.peers.environment import CannotInstallError, python_of
+from bench.peers.files import read_rows
 from bench.peers.member import DiedError, Member
 from bench.peers.peer import NotExpressibleError
 from bench.peers.queries import Query
-from bench.peers.rows import read_rows
+from bench.peers.rows import write_rows
 
 BATCH = "DuckDB, one batch"
 _WARM = 2  # rounds that are not counted, after the one that is checked: compilers in the system get warm
 
+SLOW_S = 10.0  # a system that takes longer runs once
+
 
 @dataclass(frozen=True)
 class Timed:
-    """What one system took for one query: the medians. `reason` is why there are none."""
+    """What one system took for one query over so many bids: the medians. `reason` is why there are none."""
 
     system: str
+    rows: int = 0
     wall_s: float = 0
     cpu_s: float = 0
     versions: str = ""
     reason: str = ""
 
+    @property
+    def wall_of_a_row(self) -> float:
+        return self.wall_s / self.rows
 
-def measured(query: Query, systems: Sequence[str], folder: Path, rounds: int) -> Iterator[Timed]:
+    @property
+    def cpu_of_a_row(self) -> float:
+        return self.cpu_s / self.rows
+
+
+@dataclass(frozen=True)
+class Given:
+    """So many bids, and for slow systems a share of them, each in a folder that is written when first asked for."""
+
+    root: Path
+    rows: int
+
+    def folder(self, share: int) -> Path:
+        folder = self.root / str(share)
+        if not folder.exists():
+            folder.mkdir()
+            write_rows(folder, self.rows // share)
+        return folder
+
+
+def measured(query: Query, systems: Sequence[str], given: Given, rounds: int) -> Iterator[Timed]:
     """The batch first, then the systems in their order. All take their rounds in turn, so that a noisy moment hits all."""
-    expected, batch_s = _batch(query, folder), _batch_times(query, folder, rounds)
-    yield Timed(BATCH, *batch_s, f"duckdb {duckdb.__version__}")
+    yield Timed(
+        BATCH,
+        given.rows,
+        *_batch_times(query, given.folder(1), rounds),
+        f"duckdb {duckdb.__version__}",
+    )
     members: dict[str, tuple[Member, str]] = {}
     failed: dict[str, Timed] = {}
     with _closing() as open_members:
         for system in systems:
             try:
+                folder = given.folder(adapter(system).share)
                 member = Member(system, query.name, python_of(system), folder)
                 open_members.append(member)
                 members[system] = member, member.started()
-                agreement.check(member.answer(), expected)
+                agreement.check(member.answer(), _batch(query, folder))
             except NotExpressibleError as e:
                 failed[system] = Timed(system, reason=f"not expressible: {e}")
             except (CannotInstallError, DiedError, agreement.DisagreementError) as e:
@@ -58,7 +91,8 @@ def measured(query: Query, systems: Sequence[str], folder: Path, rounds: int) ->
         if system in failed:
             yield failed[system]
         else:
-            yield Timed(system, *middle(times[system]), members[system][1])
+            rows = given.rows // adapter(system).share
+            yield Timed(system, rows, *middle(times[system]), members[system][1])
 
 
 def middle(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -68,11 +102,14 @@ def middle(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _in_turn(members: dict[str, Member], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """The first rounds are not counted, but of a slow system: its first round is its only one."""
     times: dict[str, list[tuple[float, float]]] = {system: [] for system in members}
     for n in range(_WARM + rounds):
         for system, member in members.items():
+            if times[system] and times[system][0][0] > SLOW_S:
+                continue
             found = member.round()
-            if n >= _WARM:
+            if n >= _WARM or found[0] > SLOW_S:
                 times[system].append(found)
     return times
 

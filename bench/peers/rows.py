@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from bench.peers import files
+
 KEYS = 200_000
 _RATE = 20_000  # events a second of event time
 _START_US = 1_767_225_600_000_000
@@ -15,17 +17,7 @@ _START_US = 1_767_225_600_000_000
 def write_rows(folder: Path, rows: int) -> None:
     """Bids, and a fifth as many asks that name bidders, over the same time."""
     for name, table in {"bid": _bids(rows), "ask": _asks(rows // 5, rows)}.items():
-        with pa.ipc.new_file(folder / f"{name}.arrow", table.schema) as file:
-            file.write_table(table)
-
-
-def read_rows(folder: Path, names: tuple[str, ...]) -> dict[str, pa.Table]:
-    """In memory, not mapped: no page is read while a clock runs."""
-    tables = {}
-    for name in names:
-        with (folder / f"{name}.arrow").open("rb") as file:
-            tables[name] = pa.ipc.open_file(file.read()).read_all()
-    return tables
+        files.write(folder / f"{name}.arrow", table)
 
 
 def _bids(rows: int) -> pa.Table:
@@ -52,6 +44,7 @@ def _asks(rows: int, among: int) -> pa.Table:
 
 
 def _times(rows: int, among: int) -> pa.Array:
-    """As many times, evenly over the time of `among` bids."""
+    """As many times, evenly over the time of `among` bids; whole milliseconds, since not every system has finer ones."""
     step_us = among * 1_000_000 // (rows * _RATE)
-    return pa.array(_START_US + np.arange(rows, dtype=np.int64) * step_us, pa.timestamp("us"))
+    at_us = np.arange(rows, dtype=np.int64) * step_us // 1_000 * 1_000
+    return pa.array(_START_US + at_us, pa.timestamp("us"))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import json
 import os
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pyarrow as pa
 
+from bench.peers import files
+from bench.peers.adapters import adapter
 from bench.peers.peer import NotExpressibleError, Peer
 from bench.peers.queries import QUERIES
-from bench.peers.rows import read_rows
 
 
 def main() -> None:
@@ -31,9 +30,8 @@ def main() -> None:
     def tell(**words: Any) -> None:
         out.write(json.dumps(words) + "\n")
 
-    module = importlib.import_module(f"bench.peers.adapters.{system}")
     try:
-        peer: Peer = module.Adapter(name, read_rows(folder, QUERIES[name].reads))
+        peer: Peer = adapter(system)(name, files.read_rows(folder, QUERIES[name].reads))
     except NotExpressibleError as e:
         tell(not_expressible=str(e))
         return
@@ -42,9 +40,7 @@ def main() -> None:
         wall_s, cpu_s = _timed(peer)
         if line.strip() == "check":
             path = folder / f"{system}-{name}.arrow"
-            answer = peer.answer()
-            with pa.ipc.new_file(path, answer.schema) as file:
-                file.write_table(answer)
+            files.write(path, peer.answer())
             tell(answer=str(path))
         else:
             tell(wall_s=wall_s, cpu_s=cpu_s)

@@ -10,11 +10,12 @@ import pytest
 from bench.peers import rounds
 from bench.peers.adapters.stream_magic import Adapter
 from bench.peers.agreement import DisagreementError, check
+from bench.peers.files import read_rows
 from bench.peers.member import DiedError, Member
 from bench.peers.page import page, section
 from bench.peers.queries import QUERIES
-from bench.peers.rounds import BATCH, Timed, measured, middle
-from bench.peers.rows import read_rows, write_rows
+from bench.peers.rounds import BATCH, Given, Timed, measured, middle
+from bench.peers.rows import write_rows
 
 MILLI = pa.table({"k": [2, 1], "w": pa.array([0, 1_000], pa.timestamp("ms"))})
 MICRO = pa.table({"k": [1, 2], "w": pa.array([1_000_000, 0], pa.timestamp("us"))})
@@ -79,7 +80,7 @@ def test_our_own_answer_is_the_batch_answer(name: str, tmp_path: Path) -> None:
 
 def test_the_batch_and_a_system_in_its_process_are_timed(tmp_path: Path) -> None:
     write_rows(tmp_path, 2_000)
-    batch, ours = measured(QUERIES["sum_100"], ["stream_magic"], tmp_path, 1)
+    batch, ours = measured(QUERIES["sum_100"], ["stream_magic"], Given(tmp_path, 2_000), 1)
     assert (batch.system, ours.system, ours.reason) == (BATCH, "stream_magic", "")
     assert ours.versions.startswith("stream_magic ")
     assert batch.wall_s > 0
@@ -89,7 +90,7 @@ def test_the_batch_and_a_system_in_its_process_are_timed(tmp_path: Path) -> None
 def test_a_wrong_answer_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_rows(tmp_path, 100)
     monkeypatch.setattr(rounds, "_batch", lambda *_: duckdb.sql("SELECT 1 AS k, 2 AS s").to_arrow_table())  # fmt: skip
-    _, ours = measured(QUERIES["sum_100"], ["stream_magic"], tmp_path, 1)
+    _, ours = measured(QUERIES["sum_100"], ["stream_magic"], Given(tmp_path, 2_000), 1)
     assert ours.reason.startswith("DisagreementError: ")
     assert ours.wall_s == 0
 
@@ -102,23 +103,23 @@ def test_a_process_that_dies_says_its_last_words(tmp_path: Path) -> None:
 
 
 SUM = [
-    Timed(BATCH, 0.01, 0.02, "duckdb 2.0"),
-    Timed("stream_magic", 0.5, 0.6, "stream_magic 1"),
-    Timed("flink", 4.0, 6.0, "apache-flink 2"),
+    Timed(BATCH, 1_000_000, 0.01, 0.02, "duckdb 2.0"),
+    Timed("stream_magic", 1_000_000, 0.5, 0.6, "stream_magic 1"),
+    Timed("flink", 500_000, 2.0, 3.0, "apache-flink 2"),
     Timed("csp", reason="not expressible: it has no groups"),
 ]
 
 
 def test_a_section_gives_ratios_aims_and_reasons() -> None:
-    assert section(QUERIES["sum_100"], SUM, 1_000_000) == (
+    assert section(QUERIES["sum_100"], SUM) == (
         "## Running sum of 100 keys\n"
         "\n"
-        "| system | wall | CPU | rows/s | ours / theirs | by CPU |\n"
-        "| --- | ---: | ---: | ---: | ---: | ---: |\n"
-        "| DuckDB, one batch | 0.01 | 0.02 | 100,000,000 | 0.02 | 0.03 |\n"
-        "| stream_magic | 0.50 | 0.60 | 2,000,000 | | |\n"
-        "| flink | 4.00 | 6.00 | 250,000 | 8.00 | 10.00 |\n"
-        "| csp | - | - | - | not expressible | - |\n"
+        "| system | bids | wall | CPU | rows/s | ours / theirs | by CPU |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| DuckDB, one batch | 1,000,000 | 0.01 | 0.02 | 100,000,000 | 0.02 | 0.03 |\n"
+        "| stream_magic | 1,000,000 | 0.50 | 0.60 | 2,000,000 | | |\n"
+        "| flink | 500,000 | 2.00 | 3.00 | 250,000 | 8.00 | 10.00 |\n"
+        "| csp | - | - | - | - | not expressible | - |\n"
         "\n"
         "- csp: not expressible: it has no groups.\n"
         "- aim: ahead of each: reached (the best is flink).\n"
@@ -131,13 +132,13 @@ def test_a_section_gives_ratios_aims_and_reasons() -> None:
     [(0.2, "MISSED"), (0.4, "no difference that means anything"), (0.7, "no difference that means anything"), (0.8, "reached")],
 )  # fmt: skip
 def test_being_ahead_needs_more_than_noise(theirs: float, verdict: str) -> None:
-    told = section(QUERIES["sum_100"], [SUM[1], Timed("deephaven", theirs, 1)], 1)
+    told = section(QUERIES["sum_100"], [SUM[1], Timed("deephaven", 1_000_000, theirs, 1)])
     assert f"ahead of each: {verdict} (the best is deephaven)" in told
 
 
 @pytest.mark.parametrize(("theirs", "verdict"), [(0.26, "reached"), (0.24, "MISSED")])
 def test_a_filter_may_take_twice_as_long_as_the_best(theirs: float, verdict: str) -> None:
-    told = section(QUERIES["filter"], [SUM[1], Timed("deephaven", theirs, 1)], 1)
+    told = section(QUERIES["filter"], [SUM[1], Timed("deephaven", 1_000_000, theirs, 1)])
     assert f"half of the best (deephaven): {verdict}" in told
 
 
