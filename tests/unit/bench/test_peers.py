@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from bench.peers import rounds
+from bench.peers.adapters import NAMES, adapter
 from bench.peers.adapters.stream_magic import Adapter
 from bench.peers.agreement import DisagreementError, check
 from bench.peers.files import read_rows
@@ -146,6 +147,20 @@ def test_the_page_names_versions_and_how_each_was_run() -> None:
     text = page({"sum_100": SUM[:2]}, 1_000, 5)
     assert "duckdb 2.0, stream_magic 1." in text
     assert "\n- stream_magic: rows wait in a memory source" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_system_says_what_it_needs_and_how_it_is_run(name: str) -> None:
+    """Bounds on both sides: an environment made next year is like the one that was run."""
+    assert adapter(name).reads
+    assert all(name == "stream_magic" or {">", "<"} <= set(r) for r in adapter(name).requirements)
+
+
+def test_a_slow_system_gets_the_first_rows_only(tmp_path: Path) -> None:
+    given = Given(tmp_path, 2_000)
+    all_rows, few = (read_rows(given.folder(share), ("bid",))["bid"] for share in (1, 10))
+    assert few.num_rows == 200
+    assert few["ts"].equals(all_rows["ts"].slice(0, 200))
 
 
 def test_no_runner_without_a_known_name() -> None:
