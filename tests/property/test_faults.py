@@ -8,7 +8,7 @@ from law.planted import FAULTS, SOURCES
 # What has no rule of its own, only says what others did, or is of Python functions or change events: they have tests of their own.
 _OPERATORS = {"__init__", "apply", "base", "table", "template"}
 _PLANNER = {
-    "__init__", "aggregates", "build", "calls", "clock", "context", "correlated", "explain", "extents", "folds", "guard", "identity",
+    "__init__", "aggregates", "arrival_nodes", "build", "calls", "clock", "columns", "context", "correlated", "explain", "extents", "folds", "guard", "identity",
     "in_row", "logical", "lower_timed", "parts", "plan", "references", "refuse", "remember", "state_bounds", "text", "volatile",
 }  # fmt: skip
 

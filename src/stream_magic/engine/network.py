@@ -36,16 +36,14 @@ from stream_magic.engine.operators.waiting import WaitingOperator
 from stream_magic.engine.operators.whole import WholeOperator
 from stream_magic.engine.sieve import Sieve
 from stream_magic.engine.state import Database
+from stream_magic.planner.arrival_nodes import Clocked, Fill, Number
 from stream_magic.planner.nodes import (
     Aggregate,
     Apply,
-    Clocked,
     Compute,
     Constant,
-    Fill,
     Join,
     Node,
-    Number,
     Partition,
     Read,
     Remember,

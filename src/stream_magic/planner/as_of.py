@@ -10,9 +10,10 @@ from __future__ import annotations
 import sqlglot
 from sqlglot import exp
 
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.joins import asof_join, equalities
-from stream_magic.planner.logical import Column, Leg, Op, Product, conjuncts
+from stream_magic.planner.logical import Leg, Op, Product, conjuncts
 
 
 def join_as_of(

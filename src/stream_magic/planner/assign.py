@@ -8,11 +8,10 @@ from dataclasses import replace
 import sqlglot
 from sqlglot import exp
 
+from stream_magic.planner.columns import SEVERAL, Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import (
-    SEVERAL,
     ByClock,
-    Column,
     Filled,
     Map,
     Numbered,

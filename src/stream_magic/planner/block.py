@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from stream_magic.language.statements import Emit
+from stream_magic.planner.columns import COLUMN_NAME, Column
 from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.correlated import Links, has_outer, split_links, with_links
 from stream_magic.planner.ending import Ending, Expressions, lets_one, resorted
 from stream_magic.planner.from_clause import FromClause
 from stream_magic.planner.grouping import Grouped, Grouper
 from stream_magic.planner.joins import filtered
-from stream_magic.planner.logical import COLUMN_NAME, Column, Op, conjuncts, renamed
+from stream_magic.planner.logical import Op, conjuncts, renamed
 from stream_magic.planner.over import add_windows
 from stream_magic.planner.scope import Correlated, Frame, Scoping, View
 from stream_magic.planner.select_list import Items, SelectList, position

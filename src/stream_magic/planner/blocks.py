@@ -11,10 +11,10 @@ from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 from stream_magic.planner.assign import WindowAssigner
 from stream_magic.planner.block import Block
+from stream_magic.planner.columns import SEVERAL
 from stream_magic.planner.context import Context, Cte, Ctes, Result
 from stream_magic.planner.joins import filtered
 from stream_magic.planner.logical import (
-    SEVERAL,
     Given,
     Map,
     Op,

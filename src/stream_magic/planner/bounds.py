@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import duckdb
 from sqlglot import exp
 
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column, Leg, Op, Product, conjuncts
+from stream_magic.planner.logical import Leg, Op, Product, conjuncts
 
 
 @dataclass(frozen=True)

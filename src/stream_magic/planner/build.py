@@ -24,11 +24,11 @@ from stream_magic.language.statements import Query
 from stream_magic.planner.blocks import Blocks
 from stream_magic.planner.bounds import bound_join
 from stream_magic.planner.calls import Calls
+from stream_magic.planner.columns import SEVERAL
 from stream_magic.planner.context import Context, Result
 from stream_magic.planner.folds import with_folds
 from stream_magic.planner.identity import is_apart
 from stream_magic.planner.logical import (
-    SEVERAL,
     Called,
     Filled,
     Group,

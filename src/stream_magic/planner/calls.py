@@ -12,11 +12,11 @@ from dataclasses import replace
 from sqlglot import exp
 
 from stream_magic.contracts.function import Function
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import (
     Called,
     Calling,
-    Column,
     Given,
     Map,
     Op,

@@ -17,7 +17,8 @@ from stream_magic.language.spans import span_of
 from stream_magic.language.statements import Query
 from stream_magic.planner.aggregates import AggregateFinder, function_name
 from stream_magic.planner.clock import CLOCK_TABLE, with_clock
-from stream_magic.planner.logical import Column, Names, Op, conjunction
+from stream_magic.planner.columns import Column, Names
+from stream_magic.planner.logical import Op, conjunction
 from stream_magic.planner.references import References
 from stream_magic.planner.refuse import CLAUSES, Unsupported
 from stream_magic.planner.volatile import VolatileFinder

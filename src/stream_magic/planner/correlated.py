@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from stream_magic.language.statements import Emit
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Ctes, Result
-from stream_magic.planner.logical import Column, Given, Group, Op, extended, used
+from stream_magic.planner.logical import Given, Group, Op, extended, used
 from stream_magic.planner.scope import OUTER, Correlated, Frame, Scope, Scoping
 
 if TYPE_CHECKING:

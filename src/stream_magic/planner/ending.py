@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context, Result
-from stream_magic.planner.logical import Column, Group, Map, Op, move_ends, renamed
+from stream_magic.planner.logical import Group, Map, Op, move_ends, renamed
 from stream_magic.planner.order import arrival
 from stream_magic.planner.over import first_of_each, top
 

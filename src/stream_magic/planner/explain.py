@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stream_magic.core.change import LATE_BY, WEIGHT
+from stream_magic.planner.arrival_nodes import Clocked, Fill, Number
 from stream_magic.planner.nodes import (
     Aggregate,
     Apply,
-    Clocked,
     Compute,
     Constant,
-    Fill,
     Join,
     Node,
-    Number,
     Partition,
     Read,
     Remember,

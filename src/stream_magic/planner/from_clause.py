@@ -9,11 +9,12 @@ from sqlglot import exp
 from stream_magic.language.catalog import Relation
 from stream_magic.language.statements import Emit
 from stream_magic.planner.as_of import join_as_of
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Cte, Ctes, Result
 from stream_magic.planner.correlated import plan_inside
 from stream_magic.planner.in_row import is_in_row, resolve_in_row
 from stream_magic.planner.joins import filtered, join
-from stream_magic.planner.logical import Column, Given, Map, Op, conjunction, conjuncts
+from stream_magic.planner.logical import Given, Map, Op, conjunction, conjuncts
 from stream_magic.planner.pivots import SOURCE, pivot_of, written_out
 from stream_magic.planner.references import PLACE, is_series, table_name
 from stream_magic.planner.scope import Frame, Item, Scope, Scoping

@@ -22,12 +22,11 @@ from stream_magic.planner.aggregates import (
     function_name,
     order_of,
 )
+from stream_magic.planner.columns import SEVERAL, Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.joins import join
 from stream_magic.planner.logical import (
-    SEVERAL,
     Aggregation,
-    Column,
     Group,
     Map,
     Op,

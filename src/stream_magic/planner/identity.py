@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from stream_magic.planner.logical import COLUMN_NAME
+from stream_magic.planner.columns import COLUMN_NAME
 from stream_magic.planner.nodes import Apply, Node, Read, Remember
 
 # What is only said to users, or is a node itself.

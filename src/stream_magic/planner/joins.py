@@ -8,9 +8,9 @@ from dataclasses import replace
 from sqlglot import exp
 
 from stream_magic.planner.bounds import equal_ends
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.logical import (
-    Column,
     Leg,
     Map,
     Op,

@@ -22,6 +22,7 @@ from stream_magic.core.change import (
 from stream_magic.language.binder import INPUT, EmptyTable, typed_columns
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.clock import CLOCK, with_clock
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.extents import NO_SESSION, Bounds
 from stream_magic.planner.follows import find_follows
@@ -30,7 +31,6 @@ from stream_magic.planner.level import Level
 from stream_magic.planner.logical import (
     ByClock,
     Called,
-    Column,
     Filled,
     Fresh,
     Given,
@@ -61,9 +61,7 @@ from stream_magic.planner.nodes import (
     Apply,
     Compute,
     Constant,
-    Fill,
     Node,
-    Number,
     Part,
     Partition,
     Read,
@@ -148,9 +146,9 @@ class Lowering:
             case ByClock():
                 return self._timed.by_clock(op)
             case Numbered():
-                return self._numbered(op, needed)
+                return self._timed.numbered(op, needed)
             case Filled():
-                return self._filled(op, needed)
+                return self._timed.filled(op, needed)
             case Sessioned():
                 return self._timed.sessions(op, needed)
         raise TypeError(op)
@@ -326,32 +324,6 @@ class Lowering:
         hidden = [f for f in before.schema if is_hidden(f.name)]
         schema = pa.schema([*visible_schema(inner.schema), *hidden])
         return Remember(before, before.types, inner, fresh, schema), columns
-
-    def _numbered(self, op: Numbered, needed: set[str]) -> tuple[Node, list[Column]]:
-        names = needed | {k.name for k in op.keys}
-        kept = [c for c in op.input.columns if c.name in names] or op.input.columns[:1]
-        before = self._sealed(op.input, kept)
-        shown = [before.schema.field(c.name) for c in kept]
-        hidden = [f for f in before.schema if is_hidden(f.name) and f.name != WINDOW_END]
-        made = Number(
-            before, tuple(k.name for k in op.keys), op.number.name,
-            pa.schema([*shown, pa.field(op.number.name, pa.int64()), *hidden]), (*before.types, "BIGINT"),
-            tuple(k.label for k in op.keys),
-        )  # fmt: skip
-        return made, [*kept, op.number]
-
-    def _filled(self, op: Filled, needed: set[str]) -> tuple[Node, list[Column]]:
-        names = needed | {c.name for c in (*op.keys, op.number, op.end)}
-        read = [c for c in op.input.columns if c.name in names]
-        before = self._sealed(op.input, read)
-        kept = [c for c in read if c is not op.number]
-        kinds = dict(zip(before.visible, before.types, strict=True))
-        made = Fill(
-            before, tuple(k.name for k in op.keys), op.number.name, op.end.name,
-            pa.schema([*(before.schema.field(c.name) for c in kept), SEQ_FIELD]), before.types,
-            tuple(kinds[c.name] for c in kept), tuple(k.label for k in op.keys),
-        )  # fmt: skip
-        return made, kept
 
     def _stack(self, op: Stack) -> tuple[Node, list[Column]]:
         parts = []

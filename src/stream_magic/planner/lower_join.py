@@ -9,7 +9,8 @@ from sqlglot import exp
 
 from stream_magic.core.change import LATE_FIELD, SEQ_FIELD, WEIGHT_FIELD
 from stream_magic.planner.as_of import versions_sql
-from stream_magic.planner.logical import Column, Leg, Op, Product, used
+from stream_magic.planner.columns import Column
+from stream_magic.planner.logical import Leg, Op, Product, used
 from stream_magic.planner.nodes import Compute, Join, Side
 from stream_magic.planner.text import with_places
 

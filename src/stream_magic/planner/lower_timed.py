@@ -1,4 +1,4 @@
-"""Operations that go by event time become nodes: sessions, and OVER that waits for the watermark."""
+"""Operations that go by time or by arrival become nodes: sessions, OVER that waits for the watermark, windows of rows."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
-from stream_magic.core.change import LATE_BY, LATE_FIELD, SEQ_FIELD, WEIGHT_FIELD, visible_schema
+from stream_magic.core.change import (
+    LATE_BY,
+    LATE_FIELD,
+    SEQ_FIELD,
+    WEIGHT_FIELD,
+    is_hidden,
+    visible_schema,
+)
 from stream_magic.language.binder import EmptyTable, typed_columns
 from stream_magic.language.catalog import CLOCK_RELATION
+from stream_magic.planner.arrival_nodes import Clocked, Fill, Number
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.extents import NO_SESSION, Bounds
 from stream_magic.planner.level import Level
-from stream_magic.planner.logical import ByClock, Closing, Column, Op, Parted, Sessioned
-from stream_magic.planner.nodes import (
-    SESSION,
-    WINDOW_END,
-    Clocked,
-    Compute,
-    Node,
-    Read,
-    Sessions,
-    Waiting,
-)
+from stream_magic.planner.logical import ByClock, Closing, Filled, Numbered, Op, Parted, Sessioned
+from stream_magic.planner.nodes import SESSION, WINDOW_END, Compute, Node, Read, Sessions, Waiting
 
 
 class TimedLowering:
-    """Makes nodes whose rows carry their time.
+    """Makes nodes whose rows go by time, or by the order in which they came.
 
     Args:
         ctx: of the query.
@@ -92,3 +92,35 @@ class TimedLowering:
             bound.types[:-1], closing.ahead_us, closing.behind_us, tuple(closing.last_rows), op.rule,
         )  # fmt: skip
         return made, [c for c, _ in op.items]
+
+    def numbered(self, op: Numbered, needed: set[str]) -> tuple[Node, list[Column]]:
+        """The rows with their numbers."""
+        names = needed | {k.name for k in op.keys}
+        kept = [c for c in op.input.columns if c.name in names] or op.input.columns[:1]
+        before = self._below(op.input, kept)
+        shown = [before.schema.field(c.name) for c in kept]
+        hidden = [f for f in before.schema if is_hidden(f.name) and f.name != WINDOW_END]
+        made = Number(
+            before, tuple(k.name for k in op.keys), op.number.name,
+            pa.schema([*shown, pa.field(op.number.name, pa.int64()), *hidden]), (*before.types, "BIGINT"),
+            tuple(k.label for k in op.keys),
+        )  # fmt: skip
+        return made, [*kept, op.number]
+
+    def filled(self, op: Filled, needed: set[str]) -> tuple[Node, list[Column]]:
+        """The rows of full windows."""
+        names = needed | {c.name for c in (*op.keys, op.number, op.end)}
+        read = [c for c in op.input.columns if c.name in names]
+        before = self._below(op.input, read)
+        kept = [c for c in read if c is not op.number]
+        kinds = dict(zip(before.visible, before.types, strict=True))
+        made = Fill(
+            before, tuple(k.name for k in op.keys), op.number.name, op.end.name,
+            pa.schema([*(before.schema.field(c.name) for c in kept), SEQ_FIELD]), before.types,
+            tuple(kinds[c.name] for c in kept), tuple(k.label for k in op.keys),
+        )  # fmt: skip
+        return made, kept
+
+    def _below(self, op: Op, columns: Sequence[Column]) -> Compute:
+        level = self._level(op, {c.name for c in columns})
+        return self._seal(level, [(c.name, c) for c in columns])

@@ -7,8 +7,9 @@ from collections.abc import Container, Iterable
 from sqlglot import exp
 
 from stream_magic.core.change import SEQ
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column, Op
+from stream_magic.planner.logical import Op
 
 
 def ties(columns: Iterable[Column], named: Container[str] = ()) -> list[exp.Ordered]:

@@ -22,8 +22,9 @@ from stream_magic.planner.aggregates import (
     order_of,
     with_order,
 )
+from stream_magic.planner.columns import Column, Names
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column, Names, Op, Parted, extended, used
+from stream_magic.planner.logical import Op, Parted, extended, used
 from stream_magic.planner.order import arrival, over, require_arrival, sorted_by, ties
 from stream_magic.planner.over_close import closing
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from stream_magic.planner.aggregates import aggregate_core, function_name
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
 from stream_magic.planner.extents import LastRows
-from stream_magic.planner.logical import Closing, Column, Op
+from stream_magic.planner.logical import Closing, Op
 
 _WHOLE = frozenset({"lead", "ntile", "percent_rank", "cume_dist"})  # they look at the rows behind
 _COUNTED = frozenset({"row_number", "rank", "dense_rank"})  # they count from the first row on

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from sqlglot import exp
 
-from stream_magic.planner.logical import RESOLVED, Column, Map, Names, Op, renamed
+from stream_magic.planner.columns import RESOLVED, Column, Names
+from stream_magic.planner.logical import Map, Op, renamed
 
 OUTER = "sm_outer"  # meta of a column that belongs to the SELECT around
 

@@ -8,8 +8,8 @@ import duckdb
 from sqlglot import exp
 
 from stream_magic.language.binder import explained
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column
 from stream_magic.planner.scope import Scope, resolve_all
 from stream_magic.planner.text import unaliased
 

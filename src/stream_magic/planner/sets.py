@@ -8,21 +8,10 @@ from sqlglot import exp
 
 from stream_magic.language.binder import typed_columns
 from stream_magic.language.statements import Emit
+from stream_magic.planner.columns import SEVERAL, Column, Names
 from stream_magic.planner.context import Context, Ctes, Result
 from stream_magic.planner.correlated import Links
-from stream_magic.planner.logical import (
-    SEVERAL,
-    Column,
-    Group,
-    Map,
-    Names,
-    Op,
-    Parted,
-    Scan,
-    Stack,
-    move_ends,
-    walk,
-)
+from stream_magic.planner.logical import Group, Map, Op, Parted, Scan, Stack, move_ends, walk
 from stream_magic.planner.scope import Correlated, Scoping
 
 if TYPE_CHECKING:

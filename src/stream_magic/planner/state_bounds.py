@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from stream_magic.core.change import WEIGHT
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.aggregates import HOLDS_VALUES
+from stream_magic.planner.arrival_nodes import Clocked, Fill, Number
 from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
     Apply,
-    Clocked,
     Compute,
     Constant,
-    Fill,
     Join,
     Node,
-    Number,
     Partition,
     Read,
     Remember,

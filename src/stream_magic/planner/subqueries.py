@@ -13,19 +13,12 @@ from sqlglot import exp
 
 from stream_magic.language.catalog import Relation
 from stream_magic.planner.aggregates import aggregate_core, function_name
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Ctes, Result
 from stream_magic.planner.correlated import plan_inside
 from stream_magic.planner.in_row import relations, resolve_in_row
 from stream_magic.planner.joins import join
-from stream_magic.planner.logical import (
-    Aggregation,
-    Column,
-    Group,
-    Map,
-    Op,
-    Stack,
-    extended,
-)
+from stream_magic.planner.logical import Aggregation, Group, Map, Op, Stack, extended
 from stream_magic.planner.references import PLACE, table_name
 from stream_magic.planner.scope import Scoping
 from stream_magic.planner.text import unaliased

@@ -20,8 +20,9 @@ from stream_magic.planner.aggregates import (
     order_of,
     with_order,
 )
+from stream_magic.planner.columns import Column
 from stream_magic.planner.context import Context
-from stream_magic.planner.logical import Column, Op
+from stream_magic.planner.logical import Op
 from stream_magic.planner.order import arrival, sorted_by, ties
 
 

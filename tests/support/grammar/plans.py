@@ -18,10 +18,10 @@ from sqlglot import exp, parse_one
 import stream_magic.planner
 from stream_magic.engine.network import is_pieced
 from stream_magic.engine.operators.template import fill
+from stream_magic.planner.arrival_nodes import Clocked
 from stream_magic.planner.nodes import (
     WINDOW_END,
     Aggregate,
-    Clocked,
     Compute,
     Constant,
     Join,

@@ -9,7 +9,7 @@ import pyarrow as pa
 from stream_magic.core.change import LATE_BY, LATE_FIELD
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.state import StateSize
-from stream_magic.planner.nodes import Clocked
+from stream_magic.planner.arrival_nodes import Clocked
 
 
 class ClockedOperator(Operator):

@@ -10,7 +10,7 @@ from stream_magic.core.change import SEQ
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.state import ArrowInput, Database, StateSize
 from stream_magic.language.binder import quote
-from stream_magic.planner.nodes import Fill
+from stream_magic.planner.arrival_nodes import Fill
 
 
 class FillOperator(Operator):

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from stream_magic.engine.operators.base import Operator, Turn
 from stream_magic.engine.state import ArrowInput, Database, StateSize
-from stream_magic.planner.nodes import Number
+from stream_magic.planner.arrival_nodes import Number
 
 _PLACE = "_sm_at"  # of a row in its delta
 
