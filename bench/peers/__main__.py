@@ -37,7 +37,7 @@ def main() -> None:
         given.kept.write_text(json.dumps({n: [asdict(t) for t in found[n]] for n in found}))
     if given.out:
         in_order = {n: found[n] for n in QUERIES if n in found}
-        given.out.write_text(page(in_order, given.rows, given.rounds), encoding="utf-8")
+        given.out.write_text(page(in_order, given.rounds), encoding="utf-8")
 
 
 def _read(kept: Path | None) -> dict[str, list[Timed]]:

@@ -20,20 +20,20 @@ _HEAD = """# Beside other systems
 an environment of its own, on the same machine in the same run, in turn. bench/peers/README.md says how each of them is run. Every
 answer was compared with DuckDB's batch answer before anything was timed.
 
-*wall* and *CPU* are seconds, medians of {rounds} rounds; *ours / theirs* is how many times faster stream_magic is by the wall, *by CPU* by
-processor seconds (of the process and those below it), both for one row: a slow system gets fewer. **Differences below {noise} times mean nothing.** The rows, {rows:,} bids (and a fifth
-as many asks), are in each system's memory when its clock starts; compilers are warm. A system that takes longer than {slow:.0f} s
-runs once.
+*wall* and *CPU* are seconds, medians of {rounds} rounds; CPU is that of the process and those below it. *ours / theirs* is how many times
+faster stream_magic is for one row by the wall, *by CPU* by processor seconds: a slow system gets fewer rows. **Differences below {noise} times
+mean nothing.** The bids (and a fifth as many asks) are in each system's memory when its clock starts, and compilers are warm. A system that
+takes longer than {slow:.0f} s runs once.
 """
 
 
-def page(found: Mapping[str, Sequence[Timed]], rows: int, rounds: int) -> str:
+def page(found: Mapping[str, Sequence[Timed]], rounds: int) -> str:
     day = datetime.now(UTC).date()  # noqa: TID251  # a page is dated, no row is
     versions = sorted({v for times in found.values() for t in times for v in t.versions.split(", ") if v})  # fmt: skip
     about = f"{day}, Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}; {', '.join(versions)}."
     tables = [section(QUERIES[name], times) for name, times in found.items()]
     ways = [f"- {name}: {way}." for name, way in _ways(found)]
-    return "\n".join([_HEAD.format(rounds=rounds, noise=NOISE, rows=rows, slow=SLOW_S), about, "", *ways, "", *tables])  # fmt: skip
+    return "\n".join([_HEAD.format(rounds=rounds, noise=NOISE, slow=SLOW_S), about, "", *ways, "", *tables])  # fmt: skip
 
 
 def _ways(found: Mapping[str, Sequence[Timed]]) -> Iterator[tuple[str, str]]:

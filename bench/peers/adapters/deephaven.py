@@ -20,7 +20,10 @@ _HOPS = WINDOW_S // SLIDE_S
 
 class Adapter(Peer):
     requirements: ClassVar[tuple[str, ...]] = ("deephaven-server>=42,<43",)
-    reads = "rows of a table in memory are released in tuned steps, as in its own benchmarks; the result is a live table"
+    reads = (
+        "rows of a table in memory are released in steps tuned to its cycle of one second, as in its own benchmarks (so that two "
+        "million rows may come in two steps); the result is a live table"
+    )
 
     def __init__(self, query: str, tables: dict[str, pa.Table]) -> None:
         super().__init__(query, tables)

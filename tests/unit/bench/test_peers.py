@@ -144,7 +144,7 @@ def test_a_filter_may_take_twice_as_long_as_the_best(theirs: float, verdict: str
 
 
 def test_the_page_names_versions_and_how_each_was_run() -> None:
-    text = page({"sum_100": SUM[:2]}, 1_000, 5)
+    text = page({"sum_100": SUM[:2]}, 5)
     assert "duckdb 2.0, stream_magic 1." in text
     assert "\n- stream_magic: rows wait in a memory source" in text
 
