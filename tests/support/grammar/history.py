@@ -48,7 +48,7 @@ def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
     for _ in range(epochs):
         events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 2, 4, 8, 12)))]
         events.append(Step())
-        now_s += rng.choice((0, 1, 4, 12, 30))
+        now_s += rng.choice((0, 1, 5, 10, 30))  # often where windows end
         if rng.random() < (0.25 if pauses == (SOME_IDLE_S,) else 0.04):
             events.append(Idle(rng.choice(pauses)))
         elif rng.random() < 0.12:
@@ -80,7 +80,7 @@ class _Tape:
         else:
             self._count += 1
             late = rng.choice((0, 0, 0, 3, 8, 40))
-            row = table.row(rng, self._count, now_s - late + rng.choice((0, 0, 1, 2)))
+            row = table.row(rng, self._count, now_s - late + rng.choice((0, 0, 0, 1, 2)))
         self._there.append(row)
         return Push(table.name, row, 1, self._partition())
 

@@ -15,7 +15,7 @@ from support.joined import Joined
 from support.sources import Source
 
 DELAYS = (0, 5, 20)
-LATENESS = (0, 0, 7)
+LATENESS = (0, 0, 5)
 GAPS = (5, 15)
 _KEY = Kind("INTEGER", "integer", (0, 1, 2, 3))
 _GROUP = Kind("VARCHAR", "text", ("a", "b", "c", ""))
