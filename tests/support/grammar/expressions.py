@@ -66,8 +66,11 @@ PYTHON = {
         "py_twice(({real})::DOUBLE)",
         "py_twice(({integer})::DOUBLE)",
     ],
-    "text": ["py_text({text}, ({integer})::BIGINT)"],
-    "boolean": ["py_long({text})"],
+    "text": [
+        "py_text({text}, ({integer})::BIGINT)",
+        "CASE {integer} WHEN 1 THEN 'one' ELSE py_text({text}, ({integer})::BIGINT) END",
+    ],
+    "boolean": ["py_long({text})", "CASE WHEN {boolean} THEN py_long({text}) END"],
     "list": ["py_list({list}::BIGINT[])"],
 }
 
@@ -88,7 +91,7 @@ def expression(draw: Draw, columns: Sequence[Column], family: str, depth: int = 
     templates = SCALARS.get(family)
     if templates is None or depth == 0:
         return draw.one(LITERALS.get(family, (f"NULL::{_TYPES.get(family, 'INTEGER')}",)))
-    if draw.has_python and family in PYTHON and draw.chance(0.4):
+    if draw.has_python and family in PYTHON and draw.chance(0.6):
         templates = PYTHON[family]
         draw.meet("python:scalar")
     template = draw.one([t for t in templates if fits(t, columns)] or templates)
