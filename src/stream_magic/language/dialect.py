@@ -86,6 +86,17 @@ def _marking(name: str) -> Callable[..., Any]:
     return parse
 
 
+def _subscripts(args: list[exp.Expr]) -> exp.Expr:
+    """The two macros of DuckDB's that make rows are written out."""
+    length = exp.Anonymous(this="array_length", expressions=args)
+    series = exp.Anonymous(this="generate_series", expressions=[exp.Literal.number(1), length])
+    return exp.Explode(this=series)
+
+
+def _split(args: list[exp.Expr]) -> exp.Expr:
+    return exp.Explode(this=exp.Anonymous(this="string_split_regex", expressions=args))
+
+
 class StreamSQL(DuckDB):
     """The dialect that cells are written in; generates DuckDB's SQL."""
 
@@ -98,7 +109,11 @@ class StreamSQL(DuckDB):
         }
 
     class Parser(DuckDBParser):  # noqa: D106
-        FUNCTIONS: ClassVar = {k: v for k, v in DuckDBParser.FUNCTIONS.items() if k not in _PLAIN}
+        FUNCTIONS: ClassVar = {
+            **{k: v for k, v in DuckDBParser.FUNCTIONS.items() if k not in _PLAIN},
+            "GENERATE_SUBSCRIPTS": _subscripts,
+            "REGEXP_SPLIT_TO_TABLE": _split,
+        }
         # As in DuckDB 2: f(j -> 'a') reads JSON, also in a call; a lambda is lambda x: ...
         LAMBDAS: ClassVar = {k: v for k, v in DuckDBParser.LAMBDAS.items() if k != TokenType.ARROW}
         FUNCTION_PARSERS: ClassVar = {

@@ -9,7 +9,7 @@ statements run outside the epoch's transaction, which any error would abort.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -117,12 +117,14 @@ class ComputeOperator(Operator):
     def _execute(self, rows: pa.Table) -> pa.Table:
         if not self._plan.picked:
             return self._ask(self._own, rows).rename_columns(self._names)
-        made: Iterator[pa.ChunkedArray] = iter(())
+        made = pa.table({})
         if self._made is not None:
             self._input.table = in_chunks(rows)
-            made = iter(self._made.run().columns)
-        columns = [rows.column(name) if name else next(made) for name in self._plan.picked]
-        return pa.table(columns, names=self._names)
+            made = self._made.run()
+        places = iter(range(made.num_columns))
+        parts = [(rows, name) if name else (made, next(places)) for name in self._plan.picked]
+        fields = [t.schema.field(at).with_name(n) for (t, at), n in zip(parts, self._names, strict=True)]  # fmt: skip
+        return pa.table([t.column(at) for t, at in parts], schema=pa.schema(fields))
 
     def _ask(self, statement: Above, rows: pa.Table) -> pa.Table:
         matched = self._lookups.match(rows) if self._lookups is not None else None
