@@ -20,7 +20,7 @@ from support.grammar.shapes import SHAPES
 # Entered only to say no or to tell (EXPLAIN, hints), by `app.sql`, or by the engine when it has a plan.
 _NO_RULES = frozenset(
     {
-        "explain", "refuse", "state_bounds", "as_of._refused", "build._second", "calls.Calls._refuse", "identity._is_settled", "lookup._Stream.has", "nodes.SessionGroup.shown_keys",
+        "explain", "refuse", "state_bounds", "as_of._refused", "build._second", "calls.Calls._refuse", "identity._is_settled", "nodes.SessionGroup.shown_keys",
         "nodes.SessionGroup.types", "over_close._Frame._refuse", "scope.Scoping.resolve", "window_sql._time",
         "window_sql.by_rows", "blocks.Blocks._unknown", "build._refuse_streamless", "context.Context.called",
         "context.Context.drawn_here", "context.Context.refuse", "context.Context.unsupported",
@@ -39,7 +39,7 @@ def needed() -> set[str]:
 def _forms() -> Iterator[str]:
     yield from (f"form:{shape.__name__}" for _, shape in SHAPES)
     yield from (f"join:{kind}" for kind in (*KINDS, "ASOF JOIN", "ASOF LEFT JOIN", "LATERAL"))
-    yield from (f"plan over:{_planned(call)}" for call in CALLS)
+    yield from (f"plan over:{call_name(call)}" for call in CALLS)
     yield from (
         f"series:{call.partition('(')[0]}"
         for call in (*SERIES, "time_weighted_avg of groups", "GAP_FILL", "RESAMPLE")
@@ -59,13 +59,8 @@ def _forms() -> Iterator[str]:
 def _aggregates() -> Iterator[str]:
     """As the planner writes them: `mean` is `avg` there."""
     for each in (a for a in AGGREGATES if a.name not in REFUSED):
-        yield f"plan aggregate:{_planned(each.call)}"
-
-
-def _planned(call: str) -> str:
-    """The function of a call as a plan writes it."""
-    text = "SELECT " + re.sub(r"\{\w+\}", "x", re.sub(r"\{(by|ties)\}", "", call))
-    return call_name(parse_one(text, read="duckdb").selects[0].sql("duckdb"))
+        text = "SELECT " + re.sub(r"\{\w+\}", "x", re.sub(r"\{(by|ties)\}", "", each.call))
+        yield f"plan aggregate:{call_name(parse_one(text, read='duckdb').selects[0].sql('duckdb'))}"
 
 
 def _rules() -> Iterator[str]:

@@ -31,7 +31,7 @@ SEEDS = 4  # in a slice
 
 
 def one_history(
-    seed: int, queries: int = 18, epochs: int = 4, only: str = ""
+    seed: int, queries: int = 18, epochs: int = 5, only: str = ""
 ) -> tuple[Figures, list[Difference]]:
     """Some queries over one history."""
     rng = random.Random(seed)
@@ -108,7 +108,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=1000, help="comparisons, at least")
     parser.add_argument("--seed", type=int, help="the first; else after the last of OUT, or 0")
     parser.add_argument("--queries", type=int, default=18, help="over one history")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--histories", type=int, default=0, help="stop after so many")
     parser.add_argument("--only", default="", help="one form: join, over, windowed, ...")
     parser.add_argument(

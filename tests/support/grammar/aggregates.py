@@ -99,7 +99,7 @@ def aggregate(
         return _written(
             draw, relation, draw.one([a for a in PLAIN if fits(a.call, relation.columns)])
         )
-    is_python = draw.has_python and draw.chance(0.7)
+    is_python = draw.has_python and draw.chance(0.5)
     known = [
         a for a in (PYTHON if is_python else AGGREGATES) if not families or a.family in families
     ]

@@ -91,7 +91,7 @@ def _star(draw: Draw, relation: Relation) -> tuple[Item, tuple[Column, ...]]:
 
 def grouped(draw: Draw, relation: Relation | None = None, low: int = 0) -> Select:
     """GROUP BY in one of the ways to write it, or one group over everything."""
-    is_plain = draw.is_plain or draw.chance(0.35)
+    is_plain = draw.is_plain or draw.chance(0.4)
     relation = relation or base(draw, changelog=False if is_plain else None)
     keys = [_key(draw, relation, i) for i in range(draw.rng.randint(low, 2))]
     if is_plain:
@@ -100,7 +100,7 @@ def grouped(draw: Draw, relation: Relation | None = None, low: int = 0) -> Selec
             _call(draw, relation, i, is_plain=True) for i in range(draw.rng.randint(1, 4))
         )
     else:
-        calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(6, 12)))
+        calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(3, 9)))
     text = NOTHING
     if keys:
         ways = {

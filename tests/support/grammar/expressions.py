@@ -66,11 +66,8 @@ PYTHON = {
         "py_twice(({real})::DOUBLE)",
         "py_twice(({integer})::DOUBLE)",
     ],
-    "text": [
-        "py_text({text}, ({integer})::BIGINT)",
-        "CASE {integer} WHEN 1 THEN 'one' ELSE py_text({text}, ({integer})::BIGINT) END",
-    ],
-    "boolean": ["py_long({text})", "CASE WHEN {boolean} THEN py_long({text}) END"],
+    "text": ["py_text({text}, ({integer})::BIGINT)"],
+    "boolean": ["py_long({text})"],
     "list": ["py_list({list}::BIGINT[])"],
 }
 
@@ -91,7 +88,7 @@ def expression(draw: Draw, columns: Sequence[Column], family: str, depth: int = 
     templates = SCALARS.get(family)
     if templates is None or depth == 0:
         return draw.one(LITERALS.get(family, (f"NULL::{_TYPES.get(family, 'INTEGER')}",)))
-    if draw.has_python and family in PYTHON and draw.chance(0.6):
+    if draw.has_python and family in PYTHON and draw.chance(0.4):
         templates = PYTHON[family]
         draw.meet("python:scalar")
     template = draw.one([t for t in templates if fits(t, columns)] or templates)

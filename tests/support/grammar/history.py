@@ -46,7 +46,7 @@ def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
     now_s = 0.0
     pauses = (SOME_IDLE_S,) if rng.random() < 0.3 else (61,)
     for _ in range(epochs):
-        events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 2, 5, 9, 14)))]
+        events += [rng.choice(tapes).next(now_s) for _ in range(rng.choice((0, 2, 4, 8, 12)))]
         events.append(Step())
         now_s += rng.choice((0, 1, 5, 10, 30))  # often where windows end
         if rng.random() < (0.25 if pauses == (SOME_IDLE_S,) else 0.04):
@@ -56,8 +56,8 @@ def draw_history(rng: random.Random, world: World, epochs: int) -> list[Event]:
     if rng.random() < 0.35:
         events += [push for tape in tapes for push in tape.take_back()]
         events.append(Step())
-    if rng.random() < 0.3:
-        events += [End(t.name) for t in world.sources if rng.random() < 0.7]
+    if rng.random() < 0.4:
+        events += [End(t.name) for t in world.sources if rng.random() < 0.8]
         events.append(Step())
     return events
 

@@ -19,7 +19,7 @@ def join(draw: Draw) -> Query:
     relation = joined_relation(draw)
     if draw.chance(0.3):
         return grouped(draw, relation)
-    return Select(items(draw, relation, 2, 5), relation.text, maybe_where(draw, relation, 0.5))
+    return Select(items(draw, relation, 2, 5), relation.text, maybe_where(draw, relation, 0.25))
 
 
 def lookup(draw: Draw) -> Query:
@@ -116,9 +116,7 @@ def joined_relation(draw: Draw, sides: int = 0) -> Relation:
         if draw.world.cache is not None and draw.chance(0.25):
             relation = pair(draw, relation, cache(draw), draw.one(_OF_CACHE))
             continue
-        kind = draw.one(
-            (*KINDS, *("CROSS JOIN",) * 3, *("FULL JOIN",) * 2) if i == 1 else KINDS[:6]
-        )
+        kind = draw.one((*KINDS, "CROSS JOIN", "FULL JOIN") if i == 1 else KINDS[:6])
         relation = pair(draw, relation, side(draw), kind)
     return replace(relation, arrival="", hidden="")
 
@@ -181,7 +179,7 @@ def on(draw: Draw, left: Relation, right: Relation) -> str:
     if draw.chance(0.07):
         draw.meet("join on an inequality")
         return f"{a.text} < {b.text}"
-    if a.family == b.family == "integer" and draw.chance(0.4):
+    if a.family == b.family == "integer" and draw.chance(0.25):
         draw.meet("join on an expression")
         return f"{a.text} + 1 = {b.text}"
     words = "IS NOT DISTINCT FROM" if draw.chance(0.08) else "="

@@ -47,7 +47,11 @@ def _star(draw: Draw, relation: Relation, alias: str) -> Item:
 
 def _fields(draw: Draw, relation: Relation, alias: str) -> Item:
     return Item(
-        plain(draw.one(("st.*", f"unnest({alias}.st)", f"unnest({alias}.st, recursive := true)")))
+        plain(
+            draw.one(
+                ("st.*", "st.*", f"unnest({alias}.st)", f"unnest({alias}.st, recursive := true)")
+            )
+        )
     )
 
 

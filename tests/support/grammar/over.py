@@ -61,9 +61,9 @@ def over(draw: Draw) -> Query:
         relation = derived(
             draw, Select(_plain_items(draw, relation), relation.text), is_changelog=True
         )
-    calls = [_call(draw, relation, i) for i in range(draw.rng.randint(6, 9))]
+    calls = [_call(draw, relation, i) for i in range(draw.rng.randint(4, 7))]
     window = NOTHING
-    if draw.chance(0.8):
+    if draw.chance(0.15):
         calls[0], window = _named(draw, calls[0])
     return Select(
         (*calls, *(item(draw, relation) for _ in range(2))), relation.text, maybe_where(draw, relation, 0.3), window=window
@@ -120,8 +120,7 @@ def _call(draw: Draw, relation: Relation, i: int) -> Item:
 
 def _function(draw: Draw, kind: str) -> tuple[str, str, str]:
     if kind == "row":
-        name = draw.one(("row_number", "ntile", "lag", "lead"))  # each as often as the others
-        call = draw.one([c for c in _BY_ROW if c.startswith(name)])
+        call = draw.one(sorted(_BY_ROW))
         return call, _BY_ROW[call], ""
     if kind == "rank":
         return draw.one(_RANKS), "opaque", ""

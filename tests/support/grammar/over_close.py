@@ -24,7 +24,7 @@ def over_on_close(draw: Draw, table: Table | None = None) -> Select:
     table = table or draw.one(draw.world.timed)
     relation = named(draw, table, table.name, f"{table.name}_n")
     alias = relation.columns[0].text.partition(".")[0]
-    calls = [_call(draw, relation, f"{alias}.ts", i) for i in range(draw.rng.randint(2, 4))]
+    calls = [_call(draw, relation, f"{alias}.ts", i) for i in range(draw.rng.randint(1, 2))]
     where = maybe_where(draw, relation, 0.3)
     in_time = f"{alias}.ts IS NOT NULL AND ({alias}._wm IS NULL OR {alias}.ts >= {alias}._wm)"
     ahead = _AHEAD_S if any("FOLLOWING" in c.text.sql for c in calls) else 0
@@ -41,7 +41,7 @@ def _call(draw: Draw, relation: Relation, time: str, i: int) -> Item:
     exact = [c.text for c in relation.columns if c.family in EXACT]
     part = f"PARTITION BY {draw.one(exact)} " if draw.chance(0.7) else ""
     call, frame = draw.one(_COUNTED), ""
-    if draw.chance(0.5):
+    if draw.chance(0.7):
         call, frame = draw.one((*sorted(TOTALS), *ORDERED)), draw.one(_FRAMES)
     filled = fill(draw, relation, call)
     draw.meet(f"over:{call.partition('(')[0]}", f"frame:{frame.partition(' ')[0] or 'none'}")

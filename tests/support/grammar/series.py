@@ -59,7 +59,7 @@ CALLS = {
 def series(draw: Draw) -> Query:
     """Helpers over a source, by time."""
     relation = base(draw)
-    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(5, 7)))
+    calls = tuple(_call(draw, relation, i) for i in range(draw.rng.randint(3, 5)))
     more = tuple(item(draw, relation) for _ in range(2))
     return Select((*calls, *more), relation.text, maybe_where(draw, relation, 0.3))
 

@@ -40,11 +40,11 @@ from support.grammar.windows import (
 from support.grammar.world import World
 
 SHAPES: tuple[tuple[int, Callable[[Draw], Query]], ...] = (
-    (17, projection), (36, grouped), (26, grouping_sets), (17, distinct), (17, distinct_on), (17, top), (17, qualify), (18, unnested),
-    (30, pivot), (60, join), (52, lookup), (17, brackets), (17, asof), (17, interval_join), (17, nested), (17, cte), (42, subquery),
-    (17, lateral), (34, set_operation), (36, values), (66, over), (30, over_on_close), (28, windowed), (54, totals), (30, session), (34, row_window),
-    (17, window_join), (17, latest), (30, series), (27, filled), (17, time_weighted), (17, as_of), (17, latest_cdc), (24, clocked),
-    (24, joined_windows), (24, python), (44, names),
+    (13, projection), (34, grouped), (26, grouping_sets), (13, distinct), (13, distinct_on), (13, top), (13, qualify), (18, unnested),
+    (26, pivot), (48, join), (52, lookup), (13, brackets), (13, asof), (13, interval_join), (13, nested), (13, cte), (32, subquery),
+    (16, lateral), (34, set_operation), (28, values), (52, over), (26, over_on_close), (28, windowed), (54, totals), (32, session), (26, row_window),
+    (13, window_join), (13, latest), (30, series), (27, filled), (13, time_weighted), (13, as_of), (13, latest_cdc), (13, clocked),
+    (13, joined_windows), (15, python), (34, names),
 )  # fmt: skip
 
 

@@ -209,7 +209,6 @@ _FORMS = (
     _first,
     _framed,
     _listed,
-    _listed,
     _of_nothing,
 )
 
@@ -243,7 +242,7 @@ _SETS = ("UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT A
 
 
 def set_operation(draw: Draw) -> Query:
-    """UNION, INTERSECT, EXCEPT of two to four queries with columns of the same families."""
+    """UNION, INTERSECT, EXCEPT of two or three queries with columns of the same families."""
     families = [
         draw.one(("integer", "text", "integer", "boolean", "date"))
         for _ in range(draw.rng.randint(1, 2))
@@ -251,15 +250,15 @@ def set_operation(draw: Draw) -> Query:
     word = draw.one(_SETS)
     draw.meet(f"set:{word}")
     query: Query = Compound(_branch(draw, families), word, _branch(draw, families))
-    if word in ("UNION", "UNION ALL") and draw.chance(0.2):
+    if draw.chance(0.75):
+        more = draw.one(_SETS)
+        draw.meet("set of three", f"set:{more}")
+        query = Compound(query, more, _branch(draw, families))
+    elif word in ("UNION", "UNION ALL") and draw.chance(0.2):
         draw.meet("set:BY NAME")
         right = _branch(draw, families)
         right = replace(right, items=right.items[::-1])
         query = Compound(query.left, f"{word} BY NAME", right)
-    else:
-        for more in draw.some(_SETS, 1, 2):
-            draw.meet("set of three", f"set:{more}")
-            query = Compound(query, more, _branch(draw, families))
     if draw.chance(0.25):
         relation = derived(draw, query, is_changelog=True)
         return grouped(draw, relation)
@@ -282,7 +281,7 @@ def _branch(draw: Draw, families: list[str]) -> Select:
 
 def values(draw: Draw) -> Query:
     """Rows of the query's own, joined or added: VALUES, a list, a SELECT without FROM."""
-    if draw.chance(0.5):
+    if draw.chance(0.4):
         return _own_rows(draw)
     rows = "(VALUES (1, 'a', 10), (2, 'b', 20), (NULL, 'c', 30), (2, 'd', 40)) AS v(k, g, w)"
     columns = tuple(

@@ -65,7 +65,7 @@ def joined_windows(draw: Draw) -> Query:
     """Windows over a stream that joins two, or over a join in WITH: groups, sessions, OVER on close."""
     join = draw.world.join
     query = _over_joined(draw)
-    if draw.chance(0.35):
+    if draw.chance(0.5):
         draw.meet(FROM_JOIN)
     else:
         draw.meet("joined in WITH")
@@ -95,7 +95,7 @@ def _closed(table: Table) -> str:
 
 def told(draw: Draw, relation: Relation, kind: str, closed: str) -> Select:
     """A GROUP BY over windows, told at once or when they close; changelogs (`closed` is '') only at once."""
-    closes = bool(closed) and draw.chance(0.4)
+    closes = bool(closed) and draw.chance(0.5)
     draw.meet(f"window:{kind}", "emit:close" if closes else "emit:changes")
     key = draw.one(("window_start", "window_end"))
     end_together = kind in ("TUMBLE", "HOP") or key == "window_end"
